@@ -1,0 +1,68 @@
+package bitrix24test_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/enlace-go/enlace/adapters/bitrix24/bitrix24test"
+)
+
+// discard is a response writer that costs nothing.
+type discard struct {
+	header http.Header
+	bytes  int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(int)             {}
+func (d *discard) Write(b []byte) (int, error) { d.bytes += len(b); return len(b), nil }
+
+func benchmark(b *testing.B, body func(i int) string, method string) {
+	p := bitrix24test.New(bitrix24test.Options{WebhookSecret: "s"})
+	p.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 1_000_000})
+	b.ReportAllocs()
+	w, i := &discard{header: http.Header{}}, 0
+	for b.Loop() {
+		r := httptest.NewRequest("POST", "/rest/1/s/"+method, strings.NewReader(body(i)))
+		r.Header.Set("Content-Type", "application/json")
+		r.Host, r.TLS = "acme.bitrix24.com", nil
+		r.Header.Set("Accept", "application/json")
+		r = secure(r)
+		p.ServeHTTP(w, r)
+		i++
+	}
+	b.ReportMetric(float64(w.bytes)/float64(b.N), "B/page")
+}
+
+func secure(r *http.Request) *http.Request {
+	r.TLS = httptest.NewRequest("GET", "https://acme.bitrix24.com/", nil).TLS
+	return r
+}
+
+func listBody(i int) string {
+	return `{"entityTypeId":3,"order":{"id":"ASC"},"filter":{">id":` + strconv.Itoa(i%19_000*50) + `},"start":-1,"select":["*"]}`
+}
+
+// BenchmarkListPage is one page of 50 full contacts.
+func BenchmarkListPage(b *testing.B) { benchmark(b, listBody, "crm.item.list") }
+
+// BenchmarkListChanged is a page of the last of a million contacts by time of change.
+func BenchmarkListChanged(b *testing.B) {
+	benchmark(b, func(int) string {
+		return `{"entityTypeId":3,"order":{"id":"ASC"},"filter":{">=updatedTime":"2090-01-01T00:00:00+00:00"},"start":-1}`
+	}, "crm.item.list")
+}
+
+// BenchmarkBatch is a batch of ten such pages, which refer to each other.
+func BenchmarkBatch(b *testing.B) {
+	benchmark(b, func(int) string {
+		body := `{"halt":1,"cmd":{"p0":"crm.item.list?entityTypeId=3&order[id]=ASC&filter[>id]=0&start=-1"`
+		for i := range 9 {
+			body += `,"p` + strconv.Itoa(i+1) + `":"crm.item.list?entityTypeId=3&order[id]=ASC&filter[>id]=$result[p` + strconv.Itoa(i) + `][items][49][id]&start=-1"`
+		}
+		return body + "}}"
+	}, "batch")
+}

@@ -1,0 +1,68 @@
+package fake
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/enlace-go/enlace"
+)
+
+const loginURL = "https://" + Host + "/session"
+
+// Authorize implements enlace.Authenticator for the session scheme. Before the
+// first login it adds nothing: the provider refuses, and enlace logs in.
+func (Adapter) Authorize(r *http.Request, c enlace.Credential) error {
+	if c.Token != nil {
+		r.Header.Set(sessionHeader, c.Token.Access.Reveal())
+	}
+	return nil
+}
+
+// Refresh implements enlace.Authenticator: it logs in. Sessions work in memory
+// only, since a refresh is not told that the account has another address.
+func (Adapter) Refresh(ctx context.Context, client *http.Client, c enlace.Credential) (enlace.Credential, error) {
+	failed := func(kind error, status int) error {
+		return &enlace.Error{Provider: Name, Op: "log in", Kind: kind, Outcome: enlace.OutcomeNotRun, Status: status}
+	}
+	body, err := json.Marshal(map[string]string{"user": c.Secrets["user"].Reveal(), "password": c.Secrets["password"].Reveal()})
+	if err != nil {
+		return c, failed(enlace.ErrInvalid, 0)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, loginURL, bytes.NewReader(body))
+	if err != nil {
+		return c, failed(enlace.ErrInvalid, 0)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	sent := time.Now()
+	resp, err := client.Do(request)
+	if err != nil {
+		return c, failed(enlace.ErrUnavailable, 0)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	switch {
+	case err != nil:
+		return c, failed(enlace.ErrUnavailable, resp.StatusCode)
+	case resp.StatusCode == http.StatusUnauthorized:
+		return c, failed(enlace.ErrAuth, resp.StatusCode)
+	}
+	if err := (Adapter{}).Classify(resp.StatusCode, resp.Header, answer); err != nil {
+		if err == enlace.ErrDefault {
+			err = enlace.ClassifyHTTP(resp.StatusCode, resp.Header)
+		}
+		return c, err
+	}
+	var session struct {
+		Token   string `json:"token"`
+		Seconds int    `json:"expires_in"`
+	}
+	if json.Unmarshal(answer, &session) != nil || session.Token == "" {
+		return c, failed(enlace.ErrProtocol, resp.StatusCode)
+	}
+	c.Token = &enlace.Token{Access: enlace.NewSecret(session.Token), Expiry: sent.Add(time.Duration(session.Seconds) * time.Second).UTC()}
+	return c, nil
+}

@@ -1,0 +1,69 @@
+package enlace
+
+import (
+	"context"
+	"time"
+)
+
+// Observation is something that enlace did: a closed set of types. Switch on the
+// type and ignore what you do not know, since types are added. None ever holds a
+// secret, a URL or a payload.
+type Observation interface{ observation() }
+
+// Observer receives observations, in the goroutine that makes them: it returns
+// at once and is safe for concurrent use. Audit, metrics and traces are all made
+// from this one stream.
+type Observer func(ctx context.Context, o Observation)
+
+// RequestDone is one attempt of one request.
+type RequestDone struct {
+	Ref      Ref
+	Provider string
+	Op       string // the provider's method or the call's Op; few different values
+	Method   string // HTTP method
+	Status   int    // 0 if there was no answer
+	Attempt  int    // from 1
+	Duration time.Duration
+	Waited   time.Duration // before this attempt: rate limit and back-off
+	Kind     string        // KindLabel of the failure, empty on success
+}
+
+// CredentialChanged is a credential that was stored, refreshed or removed.
+type CredentialChanged struct {
+	Ref      Ref
+	Provider string
+	Action   string // "put", "refresh", "delete"
+	Kind     string // KindLabel of the failure, empty on success
+}
+
+// IntegrationChanged is an integration that was created, changed or deleted.
+type IntegrationChanged struct {
+	Ref      Ref
+	Provider string
+	Action   string // "create", "update", "enable", "disable", "delete"
+	Fields   []string
+}
+
+// PageSynced is one page that the host has accepted and whose checkpoint is saved.
+type PageSynced struct {
+	Ref      Ref
+	Provider string
+	RunID    string
+	Entity   string
+	Records  int
+}
+
+// SyncFinished is a run that has ended, well or not.
+type SyncFinished struct {
+	Ref      Ref
+	Provider string
+	RunID    string
+	Result   SyncResult
+	Kind     string // KindLabel of the failure, empty on success
+}
+
+func (RequestDone) observation()        {}
+func (CredentialChanged) observation()  {}
+func (IntegrationChanged) observation() {}
+func (PageSynced) observation()         {}
+func (SyncFinished) observation()       {}

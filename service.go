@@ -1,0 +1,494 @@
+package enlace
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/enlace-go/enlace/internal/guard"
+	"github.com/enlace-go/enlace/internal/transport"
+)
+
+// storeTimeout bounds a save that must happen although the caller has gone.
+const storeTimeout = 10 * time.Second
+
+// Config is what a service is made of. Fields without a default are required.
+type Config struct {
+	Registry *Registry // the adapters that may be used
+	Store    Store     // where everything is remembered
+	Keys     *Keyring  // seals the credentials; there is no unsealed mode
+
+	// Credentials keeps the sealed credentials. Defaults to Store.
+	Credentials CredentialStore
+	// OAuth holds the registered apps by provider name. An integration whose
+	// credential has its own "client_id" and "client_secret" does not need one.
+	OAuth map[string]OAuthApp
+	// Sink takes what Sync pulls, unless the options name another. Defaults to
+	// none: Sync then needs one in its options.
+	Sink Sink
+	// Egress says which addresses may be called beside public ones. Defaults to none.
+	Egress Egress
+	// Transport sends the requests. Defaults to one that calls only addresses
+	// that Egress allows, checked after name resolution; whoever sets it takes
+	// over that check. It must be safe for concurrent use.
+	Transport http.RoundTripper
+	// MaxBody bounds one answer, in bytes. Defaults to 10 MiB.
+	MaxBody int64
+	// Logger gets what operators need. Defaults to none.
+	Logger *slog.Logger
+	// Observer gets everything that happens, for audit, metrics and traces.
+	// Defaults to none.
+	Observer Observer
+}
+
+// Egress widens the addresses that enlace calls. Without it only public
+// addresses are called, on ports 80 and 443, and by https only.
+type Egress struct {
+	// AllowPrefixes are networks that may be called although they are private,
+	// such as 10.1.0.0/16 for a self-hosted provider or 127.0.0.0/8 in tests. Any
+	// port, and plain http, is fine there.
+	AllowPrefixes []netip.Prefix
+	// AllowPorts replaces 80 and 443 for public addresses.
+	AllowPorts []uint16
+}
+
+// OAuthApp is the host's registration at a provider.
+type OAuthApp struct {
+	ClientID     string // empty, as the secret, where every account has its own app
+	ClientSecret Secret
+	// AuthURL and TokenURL replace the adapter's; for a provider's sandbox or a
+	// fake. The client's secret and the refresh tokens go to TokenURL.
+	AuthURL, TokenURL string
+}
+
+// Service is the library at work: it manages integrations and moves records. It
+// is safe for concurrent use. New starts nothing, so there is nothing to close.
+type Service struct {
+	config   Config
+	store    Store
+	safe     *Safe
+	base     http.RoundTripper // calls of adapters
+	tokens   *http.Client      // token endpoints: no kept connections, no redirects
+	egress   guard.Policy
+	logger   *slog.Logger
+	quotasMu sync.Mutex
+	quotas   map[string]*quota
+}
+
+// New returns a service. Every fault of cfg is in the one error.
+func New(cfg Config) (*Service, error) {
+	var faults ValidationError
+	if cfg.Registry == nil {
+		faults.add("Registry", "missing", "NewRegistry(adapters...)")
+	}
+	if cfg.Store == nil {
+		faults.add("Store", "missing", "a store from the packages under store/")
+	}
+	if cfg.Keys == nil {
+		faults.add("Keys", "missing", "NewKeyring with a key from ParseKey; there is no unsealed mode")
+	}
+	if cfg.MaxBody < 0 {
+		faults.add("MaxBody", "negative", "a number of bytes, or 0 for 10 MiB")
+	}
+	for name, app := range cfg.OAuth {
+		if (app.ClientID == "") != app.ClientSecret.IsZero() {
+			faults.add("OAuth["+name+"]", "a client id without a secret, or the reverse", "both, as the provider issued them, or none")
+		}
+	}
+	if err := faults.orNil(); err != nil {
+		return nil, err
+	}
+	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	credentials := cfg.Credentials
+	if credentials == nil {
+		credentials = cfg.Store
+	}
+	s.safe = NewSafe(credentials, cfg.Keys)
+	s.egress = guard.Policy{AllowPrefixes: cfg.Egress.AllowPrefixes, AllowPorts: cfg.Egress.AllowPorts}
+	s.base = cfg.Transport
+	tokenTransport := cfg.Transport
+	if s.base == nil {
+		s.base = guard.Transport(s.egress)
+		// A GET or POST on a kept connection may be sent twice by net/http; a
+		// refresh token must not be.
+		single := guard.Transport(s.egress)
+		single.DisableKeepAlives = true
+		tokenTransport = single
+	}
+	s.tokens = newTokenClient(tokenTransport)
+	return s, nil
+}
+
+// Registry returns the registry that the service was made with.
+func (s *Service) Registry() *Registry { return s.config.Registry }
+
+// Safe returns the safe in which the service keeps credentials.
+func (s *Service) Safe() *Safe { return s.safe }
+
+// NewIntegration is what an integration is created from.
+type NewIntegration struct {
+	Tenant     string
+	Provider   string
+	Name       string // for people; empty takes the provider's title
+	Settings   map[string]string
+	Features   []Feature
+	Credential *Credential // nil leaves the integration pending
+	Disabled   bool
+}
+
+// Create validates and stores an integration, with its credential if there is one.
+// Errors: ErrUnknownProvider, [*ValidationError] with every fault, ErrBlocked,
+// ErrStore.
+func (s *Service) Create(ctx context.Context, n NewIntegration) (Integration, error) {
+	adapter, err := s.config.Registry.Lookup(n.Provider)
+	if err != nil {
+		return Integration{}, err
+	}
+	d := adapter.Describe()
+	now := time.Now().UTC()
+	in := Integration{Ref: Ref{Tenant: n.Tenant, ID: newID(now)}, Provider: n.Provider, Name: orDefault(n.Name, d.Title),
+		Settings: maps.Clone(n.Settings), Features: slices.Clone(n.Features), Enabled: !n.Disabled,
+		Status: StatusPending, Version: 1, CreatedAt: now, UpdatedAt: now}
+	if in.BaseURL, err = s.validate(d, in, n.Credential); err != nil {
+		return Integration{}, err
+	}
+	if err := s.store.CreateIntegration(ctx, in); err != nil {
+		return Integration{}, wrap("create integration", ErrStore, err)
+	}
+	s.observe(ctx, IntegrationChanged{Ref: in.Ref, Provider: in.Provider, Action: "create"})
+	if n.Credential == nil {
+		return in, nil
+	}
+	return s.Connect(ctx, in.Ref, *n.Credential)
+}
+
+// Get returns one integration, or ErrNotFound.
+func (s *Service) Get(ctx context.Context, ref Ref) (Integration, error) {
+	in, err := s.store.Integration(ctx, ref)
+	return in, wrap("integration", ErrStore, err)
+}
+
+// List returns a page of a tenant's integrations and the cursor of the next one,
+// which is empty after the last. Errors: ErrInvalid for a bad cursor, ErrStore.
+func (s *Service) List(ctx context.Context, q IntegrationQuery) ([]Integration, string, error) {
+	list, next, err := s.store.Integrations(ctx, q)
+	return list, next, wrap("integrations", ErrStore, err)
+}
+
+// Update stores the name, settings, features and enabled state of in, if nobody
+// has changed the integration since in was read; otherwise it returns
+// ErrConflict. Other fields are ignored. If the address changes to another host
+// the credential no longer opens, since it is bound to the old one: the
+// integration becomes pending and must be connected again.
+func (s *Service) Update(ctx context.Context, in Integration) (Integration, error) {
+	cur, err := s.Get(ctx, in.Ref)
+	if err != nil {
+		return Integration{}, err
+	}
+	if cur.Version != in.Version {
+		return cur, &Error{Provider: cur.Provider, Op: "update integration", Kind: ErrConflict}
+	}
+	adapter, err := s.config.Registry.Lookup(cur.Provider)
+	if err != nil {
+		return Integration{}, err
+	}
+	changed := changedFields(cur, in)
+	next := cur
+	next.Name, next.Settings, next.Features, next.Enabled = in.Name, maps.Clone(in.Settings), slices.Clone(in.Features), in.Enabled
+	cred, err := s.safe.Get(ctx, place(cur))
+	if err != nil && !errors.Is(err, ErrNoCredential) && !errors.Is(err, ErrKey) {
+		return Integration{}, err
+	}
+	var held *Credential
+	if err == nil {
+		held = &cred
+	}
+	if next.BaseURL, err = s.validate(adapter.Describe(), next, held); err != nil {
+		return Integration{}, err
+	}
+	if place(next).Host != place(cur).Host {
+		next.Status, next.StatusReason = StatusPending, "the address has changed; connect again"
+	}
+	if err := s.replace(ctx, &next); err != nil {
+		return Integration{}, err
+	}
+	s.observe(ctx, IntegrationChanged{Ref: next.Ref, Provider: next.Provider, Action: "update", Fields: changed})
+	return next, nil
+}
+
+// Enable switches the integration on.
+func (s *Service) Enable(ctx context.Context, ref Ref) (Integration, error) {
+	return s.change(ctx, ref, "enable", func(in *Integration) { in.Enabled = true })
+}
+
+// Disable switches the integration off: Sync and Conn refuse with ErrDisabled.
+// Runs that are on their way go on to their end.
+func (s *Service) Disable(ctx context.Context, ref Ref) (Integration, error) {
+	return s.change(ctx, ref, "disable", func(in *Integration) { in.Enabled = false })
+}
+
+// Delete removes the integration, its credential and its checkpoints; the
+// records of its runs stay. What the host has pulled is the host's. If it fails
+// half way it can be called again.
+func (s *Service) Delete(ctx context.Context, ref Ref) error {
+	in, err := s.Get(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if err := s.safe.Delete(ctx, place(in).CredentialKey); err != nil {
+		return err
+	}
+	if err := s.store.DeleteCheckpoints(ctx, ref); err != nil {
+		return wrap("delete checkpoints", ErrStore, err)
+	}
+	if err := s.store.DeleteIntegration(ctx, ref, in.Version); err != nil {
+		return wrap("delete integration", ErrStore, err)
+	}
+	s.observe(ctx, IntegrationChanged{Ref: ref, Provider: in.Provider, Action: "delete"})
+	return nil
+}
+
+// Connect stores the credential of an integration, in place of the one it has.
+// Errors: [*ValidationError], ErrNotFound, ErrBlocked, ErrStore.
+func (s *Service) Connect(ctx context.Context, ref Ref, cred Credential) (Integration, error) {
+	in, err := s.Get(ctx, ref)
+	if err != nil {
+		return Integration{}, err
+	}
+	adapter, err := s.config.Registry.Lookup(in.Provider)
+	if err != nil {
+		return Integration{}, err
+	}
+	d := adapter.Describe()
+	base, err := s.validate(d, in, &cred)
+	if err != nil {
+		return Integration{}, err
+	}
+	scheme, err := d.scheme(cred.Scheme)
+	if err != nil {
+		return Integration{}, err
+	}
+	cred.Scheme = scheme.Scheme()
+	in.BaseURL = base
+	if err := s.safe.Put(ctx, place(in), cred); err != nil {
+		return Integration{}, err
+	}
+	s.observe(ctx, CredentialChanged{Ref: ref, Provider: in.Provider, Action: "put"})
+	return s.change(ctx, ref, "connect", func(cur *Integration) {
+		cur.BaseURL, cur.Status, cur.StatusReason = base, StatusConnected, ""
+		if _, code := scheme.(OAuth2); code && cred.Token == nil {
+			cur.Status, cur.StatusReason = StatusPending, "the account has not been authorized yet"
+		}
+	})
+}
+
+// Disconnect removes the credential; the integration stays and is pending.
+func (s *Service) Disconnect(ctx context.Context, ref Ref) (Integration, error) {
+	in, err := s.Get(ctx, ref)
+	if err != nil {
+		return Integration{}, err
+	}
+	if err := s.safe.Delete(ctx, place(in).CredentialKey); err != nil {
+		return Integration{}, err
+	}
+	s.observe(ctx, CredentialChanged{Ref: ref, Provider: in.Provider, Action: "delete"})
+	return s.change(ctx, ref, "disconnect", func(cur *Integration) {
+		cur.Status, cur.StatusReason = StatusPending, "disconnected"
+	})
+}
+
+// change applies edit to the integration as it is stored. It repeats that when
+// somebody else was faster, which is right because edit sets what it means to
+// set whatever stood there.
+func (s *Service) change(ctx context.Context, ref Ref, action string, edit func(*Integration)) (Integration, error) {
+	for range 10 {
+		in, err := s.Get(ctx, ref)
+		if err != nil {
+			return Integration{}, err
+		}
+		edit(&in)
+		err = s.replace(ctx, &in)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return Integration{}, err
+		}
+		s.observe(ctx, IntegrationChanged{Ref: ref, Provider: in.Provider, Action: action})
+		return in, nil
+	}
+	return Integration{}, &Error{Op: action, Kind: ErrConflict}
+}
+
+// replace stores in, which carries the version that was read, and moves it on.
+func (s *Service) replace(ctx context.Context, in *Integration) error {
+	in.UpdatedAt = time.Now().UTC()
+	if err := s.store.UpdateIntegration(ctx, *in); err != nil {
+		return wrap("update integration", ErrStore, err)
+	}
+	in.Version++
+	return nil
+}
+
+// validate checks the settings and the credential of an integration, and returns
+// the base URL that they give: the whole of it, or the origin only where the
+// URL is a secret. It is empty where it depends on a credential that is still to come.
+func (s *Service) validate(d Descriptor, in Integration, cred *Credential) (string, error) {
+	var faults ValidationError
+	collect := func(err error) {
+		if v, ok := errors.AsType[*ValidationError](err); ok {
+			faults.Faults = append(faults.Faults, v.Faults...)
+		}
+	}
+	if strings.TrimSpace(in.Name) == "" || len(in.Name) > 200 {
+		faults.add("name", "empty or too long", "1 to 200 bytes")
+	}
+	values, err := resolveSettings(d, in.Settings)
+	collect(err)
+	for _, f := range in.Features {
+		if !slices.Contains(d.Features, f) {
+			faults.add("features", "not a feature of "+d.Name+": "+string(f), joinWords(d.Features))
+		}
+	}
+	scheme, err := credentialScheme(d, cred)
+	collect(err)
+	var base *url.URL
+	if err == nil {
+		base, err = baseURL(d, values, scheme, cred)
+		collect(err)
+	}
+	if err := faults.orNil(); err != nil || base == nil {
+		return "", err
+	}
+	if err := s.checkEgress(base); err != nil {
+		return "", err
+	}
+	if _, secret := scheme.(SecretURL); secret {
+		base = &url.URL{Scheme: base.Scheme, Host: base.Host}
+	}
+	return base.String(), nil
+}
+
+// credentialScheme finds the scheme of a credential and checks that its secrets
+// are those of the scheme. It is nil if there is no credential.
+func credentialScheme(d Descriptor, cred *Credential) (AuthScheme, error) {
+	if cred == nil {
+		return nil, nil
+	}
+	scheme, err := d.scheme(cred.Scheme)
+	if err != nil {
+		return nil, err
+	}
+	var faults ValidationError
+	fields := scheme.SecretFields()
+	for _, f := range fields {
+		if f.Required && cred.Secrets[f.Name].IsZero() {
+			faults.add(f.Name, "missing", orDefault(f.Help, f.Label))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cred.Secrets)) {
+		if !slices.ContainsFunc(fields, func(f SecretField) bool { return f.Name == name }) {
+			faults.add(name, "not a secret of the scheme "+scheme.Scheme(), secretNames(fields))
+		}
+	}
+	return scheme, faults.orNil()
+}
+
+func secretNames(fields []SecretField) string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+func joinWords[T ~string](words []T) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = string(w)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// checkEgress refuses an address that could never be dialled, before anything
+// is stored or sent. The dialler checks again, after name resolution.
+func (s *Service) checkEgress(u *url.URL) error {
+	if s.config.Transport != nil {
+		return nil
+	}
+	if err := guard.CheckURL(s.egress, u); err != nil {
+		return &Error{Op: "check address", Kind: ErrBlocked, Outcome: OutcomeNotRun, Err: err}
+	}
+	return nil
+}
+
+// place is where the credential that opens an integration is kept.
+func place(in Integration) Place {
+	p := Place{CredentialKey: CredentialKey{Ref: in.Ref, Name: "account"}}
+	if u, err := url.Parse(in.BaseURL); err == nil {
+		p.Host = u.Host
+	}
+	return p
+}
+
+func changedFields(a, b Integration) []string {
+	var fields []string
+	for name, same := range map[string]bool{
+		"name": a.Name == b.Name, "settings": maps.Equal(a.Settings, b.Settings),
+		"features": slices.Equal(a.Features, b.Features), "enabled": a.Enabled == b.Enabled,
+	} {
+		if !same {
+			fields = append(fields, name)
+		}
+	}
+	slices.Sort(fields)
+	return fields
+}
+
+func (s *Service) observe(ctx context.Context, o Observation) {
+	if s.config.Observer != nil {
+		s.config.Observer(ctx, o)
+	}
+}
+
+// quota is what all connections to the same account share: its rate limit and
+// its budgets of run time.
+type quota struct {
+	gate    *transport.Gate
+	mu      sync.Mutex
+	budgets map[string]*transport.Budget
+}
+
+// quotaOf returns the quota that an account's requests count against. There are
+// few enough of them to keep each for the life of the service.
+func (s *Service) quotaOf(d Descriptor, in Integration, host string) *quota {
+	limits := d.Limits
+	key := d.Name + " " + host
+	if !limits.PerHost {
+		key += " " + in.Ref.String()
+	}
+	s.quotasMu.Lock()
+	defer s.quotasMu.Unlock()
+	q, ok := s.quotas[key]
+	if !ok {
+		q = &quota{budgets: map[string]*transport.Budget{}}
+		if limits.PerSecond > 0 {
+			q.gate = transport.NewGate(limits.PerSecond, max(1, limits.Burst))
+		} else {
+			q.gate = transport.NewGate(0, 0)
+		}
+		s.quotas[key] = q
+	}
+	return q
+}

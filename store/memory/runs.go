@@ -1,0 +1,106 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/enlace-go/enlace"
+)
+
+const runList = "runs"
+
+// SaveRun implements [enlace.RunStore]. The checkpoints inside the results are
+// not kept: they have their own store.
+func (s *Store) SaveRun(ctx context.Context, run enlace.Run) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	s.runs[enlace.Ref{Tenant: run.Ref.Tenant, ID: run.ID}] = copyRun(run)
+	return nil
+}
+
+// Run implements [enlace.RunStore].
+func (s *Store) Run(ctx context.Context, tenant, id string) (enlace.Run, error) {
+	if err := s.begin(ctx); err != nil {
+		return enlace.Run{}, err
+	}
+	defer s.mu.Unlock()
+	run, exists := s.runs[enlace.Ref{Tenant: tenant, ID: id}]
+	if !exists {
+		return enlace.Run{}, enlace.ErrNotFound
+	}
+	return copyRun(run), nil
+}
+
+// Runs implements [enlace.RunStore].
+func (s *Store) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, string, error) {
+	var last runPosition
+	if q.Cursor != "" {
+		var err error
+		if last, err = parseRunPosition(q.Cursor); err != nil {
+			return nil, "", err
+		}
+	}
+	if err := s.begin(ctx); err != nil {
+		return nil, "", err
+	}
+	defer s.mu.Unlock()
+	var rows []enlace.Run
+	for _, run := range s.runs {
+		if run.Ref.Tenant == q.Tenant && (q.Integration == "" || run.Ref.ID == q.Integration) &&
+			(q.Cursor == "" || newestFirst(last, positionOf(run)) < 0) {
+			rows = append(rows, run)
+		}
+	}
+	slices.SortFunc(rows, func(a, b enlace.Run) int { return newestFirst(positionOf(a), positionOf(b)) })
+	page, next := cut(rows, q.Limit, runList, func(run enlace.Run) string { return positionOf(run).String() })
+	for i := range page {
+		page[i] = copyRun(page[i])
+	}
+	return page, next, nil
+}
+
+// runPosition is where a run stands in the list.
+type runPosition struct {
+	started int64 // microseconds since 1970
+	id      string
+}
+
+func positionOf(run enlace.Run) runPosition { return runPosition{run.StartedAt.UnixMicro(), run.ID} }
+
+func newestFirst(a, b runPosition) int {
+	return cmp.Or(cmp.Compare(b.started, a.started), cmp.Compare(b.id, a.id))
+}
+
+func (p runPosition) String() string { return strconv.FormatInt(p.started, 10) + ":" + p.id }
+
+func parseRunPosition(cursor string) (runPosition, error) {
+	text, err := decodeCursor(runList, cursor)
+	if err != nil {
+		return runPosition{}, err
+	}
+	started, id, _ := strings.Cut(text, ":")
+	micros, err := strconv.ParseInt(started, 10, 64)
+	if err != nil || id == "" {
+		return runPosition{}, errCursor
+	}
+	return runPosition{micros, id}, nil
+}
+
+func copyRun(run enlace.Run) enlace.Run {
+	run.Entities, run.Results = slices.Clone(run.Entities), maps.Clone(run.Results)
+	for entity, result := range run.Results {
+		result.Checkpoint = enlace.Checkpoint{}
+		run.Results[entity] = result
+	}
+	for _, t := range []*time.Time{&run.StartedAt, &run.UpdatedAt, &run.FinishedAt} {
+		*t = instant(*t)
+	}
+	return run
+}
