@@ -71,6 +71,14 @@ var (
 	// ErrKey: a stored secret cannot be opened: its key is missing, or the row was
 	// altered or moved. Check Config.Keys; no secret is lost by a missing key.
 	ErrKey error = &kind{label: "key", text: "a stored secret cannot be opened; check Config.Keys"}
+	// ErrKeyUnknown: no key of that id is known. It matches ErrKey too.
+	ErrKeyUnknown error = &kind{label: "key_unknown", text: "the key that sealed it is not known", parent: ErrKey}
+	// ErrKeyDisabled: the key is switched off and can be enabled again. It matches ErrKey too.
+	ErrKeyDisabled error = &kind{label: "key_disabled", text: "the key that sealed it is disabled", parent: ErrKey}
+	// ErrKeyDestroyed: the key is gone for good. It matches ErrKey too.
+	ErrKeyDestroyed error = &kind{label: "key_destroyed", text: "the key that sealed it is destroyed", parent: ErrKey}
+	// ErrKeyUnavailable: the keys cannot be fetched for now; try again. It matches ErrKey too.
+	ErrKeyUnavailable error = &kind{label: "key_unavailable", text: "the keys cannot be fetched for now", parent: ErrKey}
 	// ErrStore: the store failed. What the operation had not yet saved is not saved.
 	ErrStore error = &kind{label: "store", text: "the store failed"}
 	// ErrSink: the host's sink refused a page. The checkpoint stays before that page.

@@ -3,6 +3,7 @@ package enlace_test
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -63,4 +64,10 @@ func TestLeakFindsEveryEncoding(t *testing.T) {
 	if form := leak("nothing here", canary); form != "" {
 		t.Errorf("found as %s in a text without it", form)
 	}
+}
+
+// dump shows everything that printing or encoding v would show.
+func dump(v any) string {
+	data, err := json.Marshal(v)
+	return fmt.Sprintf("%+v %#v %s %v", v, v, data, err)
 }

@@ -45,7 +45,7 @@ func (s *Service) BeginAuth(ctx context.Context, ref Ref, redirectURL string) (s
 		pending.Verifier = oauth2.GenerateVerifier()
 		options = append(options, oauth2.S256ChallengeOption(pending.Verifier))
 	}
-	state, err := s.sealState(pending)
+	state, err := s.sealState(ctx, pending)
 	if err != nil {
 		return "", err
 	}
@@ -58,7 +58,7 @@ func (s *Service) BeginAuth(ctx context.Context, ref Ref, redirectURL string) (s
 // than ten minutes), ErrAuth (the user or the provider refused), ErrMisconfigured,
 // ErrUnavailable, ErrStore.
 func (s *Service) CompleteAuth(ctx context.Context, query url.Values) (Integration, error) {
-	pending, err := s.openState(query.Get("state"))
+	pending, err := s.openState(ctx, query.Get("state"))
 	if err != nil {
 		return Integration{}, err
 	}
@@ -401,16 +401,20 @@ type pendingAuth struct {
 	Expires  time.Time `json:"expires"`
 }
 
-func (s *Service) sealState(p pendingAuth) (string, error) {
+func (s *Service) sealState(ctx context.Context, p pendingAuth) (string, error) {
 	plain, err := json.Marshal(p)
 	if err != nil {
 		return "", err
 	}
-	sealed, err := seal.Seal(s.config.Keys.primary, seal.PurposeState, seal.Context{Kind: "state"}, plain)
+	key, err := s.config.Keys.Primary(ctx)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := seal.Seal(key.key, seal.PurposeState, seal.Context{Kind: "state"}, plain)
 	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
-func (s *Service) openState(text string) (pendingAuth, error) {
+func (s *Service) openState(ctx context.Context, text string) (pendingAuth, error) {
 	var p pendingAuth
 	refused := &ValidationError{Faults: []Fault{{Field: "state", Problem: "not ours or too old", Allowed: "the state of a flow begun within ten minutes"}}}
 	if len(text) > 8192 {
@@ -420,7 +424,7 @@ func (s *Service) openState(text string) (pendingAuth, error) {
 	if err != nil {
 		return p, refused
 	}
-	plain, err := seal.Open(s.config.Keys.lookup, seal.PurposeState, seal.Context{Kind: "state"}, sealed)
+	plain, err := openSealed(ctx, s.config.Keys, seal.PurposeState, seal.Context{Kind: "state"}, sealed)
 	if err != nil || json.Unmarshal(plain, &p) != nil || time.Now().After(p.Expires) {
 		return pendingAuth{}, refused
 	}

@@ -24,7 +24,7 @@ const storeTimeout = 10 * time.Second
 type Config struct {
 	Registry *Registry // the adapters that may be used
 	Store    Store     // where everything is remembered
-	Keys     *Keyring  // seals the credentials; there is no unsealed mode
+	Keys     KeySource // seals the credentials; there is no unsealed mode
 
 	// Credentials keeps the sealed credentials. Defaults to Store.
 	Credentials CredentialStore
@@ -92,7 +92,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil {
 		faults.add("Store", "missing", "a store from the packages under store/")
 	}
-	if cfg.Keys == nil {
+	if ring, fixed := cfg.Keys.(*Keyring); cfg.Keys == nil || (fixed && ring == nil) {
 		faults.add("Keys", "missing", "NewKeyring with a key from ParseKey; there is no unsealed mode")
 	}
 	if cfg.MaxBody < 0 {

@@ -98,6 +98,45 @@ type CredentialStore interface {
 	Credentials(ctx context.Context, tenant string) iter.Seq2[CredentialKey, error]
 }
 
+// StoredCredential is a sealed value with its key.
+type StoredCredential struct {
+	CredentialKey
+	Sealed
+}
+
+// CredentialResealer is implemented by credential stores whose contents can be
+// sealed anew, by a new root key, while they are in use. Without it a key can
+// be replaced but never given up.
+type CredentialResealer interface {
+	// CredentialsNotSealedBy returns up to limit values, of all tenants, whose
+	// KeyID is another than keyID, in order of (tenant, integration, name) and
+	// behind after, whose zero value is the beginning.
+	CredentialsNotSealedBy(ctx context.Context, keyID uint64, after CredentialKey, limit int) ([]StoredCredential, error)
+
+	// ResealCredentials replaces Data and KeyID of each value whose version is
+	// still the given one, and stores Version+1, all in as few commits as it can.
+	// A value that has changed or gone meanwhile is left alone, and so is one
+	// whose lease is held: its holder stores a newer one. It returns how many
+	// were replaced.
+	ResealCredentials(ctx context.Context, values []StoredCredential) (int, error)
+}
+
+// KeyringStore keeps the keyring: which root keys there are and how each is
+// wrapped. It never sees a root key in the clear.
+type KeyringStore interface {
+	// LoadKeyring returns the stored keyring, or the zero value if there is none.
+	LoadKeyring(ctx context.Context) (KeyringRecord, error)
+	// SaveKeyring stores r if the stored version is still r.Version (0 if there is
+	// none), and then has r.Version+1; otherwise it returns ErrConflict.
+	SaveKeyring(ctx context.Context, r KeyringRecord) error
+}
+
+// KeyringRecord is a keyring as a store keeps it.
+type KeyringRecord struct {
+	Data    []byte
+	Version int64
+}
+
 // Checkpoint is how far the pulls of one entity have come. The host has accepted
 // everything before it; it never runs ahead.
 type Checkpoint struct {

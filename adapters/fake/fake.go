@@ -82,7 +82,7 @@ func (Adapter) Describe() enlace.Descriptor {
 	all := []enlace.Operation{enlace.OpRead, enlace.OpCreate, enlace.OpUpdate, enlace.OpUpsert, enlace.OpDelete}
 	return enlace.Descriptor{
 		Name: Name, Title: "Fake CRM", Version: "0.1.0",
-		DocsURL: "https://pkg.go.dev/github.com/enlace-go/enlace/adapters/fake",
+		DocsURL: "https://github.com/enlace-go/enlace/tree/main/adapters/fake",
 		BaseURL: "https://" + Host + "/v1/",
 		Features: []enlace.Feature{enlace.FeatureCRMSync, enlace.FeatureContactsSync, enlace.FeatureWebhooks,
 			enlace.FeatureRealTimeSync, enlace.FeatureBulkOperations},

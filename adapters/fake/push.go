@@ -59,11 +59,11 @@ func repeatable(m enlace.Mutation) bool { return m.Op != enlace.OpCreate || m.Ke
 
 // write is one mutation on its way in a batch.
 type write struct {
-	Op     Op     `json:"op"`
-	Entity string `json:"entity"`
-	ID     string `json:"id,omitempty"`
-	Key    string `json:"key,omitempty"`
-	Data   any    `json:"data,omitempty"`
+	Op     Op              `json:"op"`
+	Entity string          `json:"entity"`
+	ID     string          `json:"id,omitempty"`
+	Key    string          `json:"key,omitempty"`
+	Data   json.RawMessage `json:"data,omitempty"`
 }
 
 // written is the fate of a write.
@@ -86,7 +86,11 @@ func (Adapter) PushBatch(ctx context.Context, c *enlace.Conn, ms []enlace.Mutati
 		Operations []write `json:"operations"`
 	}
 	for _, m := range ms {
-		request.Operations = append(request.Operations, write{Op: Op(m.Op), Entity: m.Entity, ID: m.ID, Key: m.Key, Data: m.Data})
+		data, err := json.Marshal(m.Data)
+		if err != nil {
+			return nil, &enlace.Error{Provider: Name, Op: "batch", Kind: enlace.ErrInvalid, Outcome: enlace.OutcomeNotRun, Err: err}
+		}
+		request.Operations = append(request.Operations, write{Op: Op(m.Op), Entity: m.Entity, ID: m.ID, Key: m.Key, Data: data})
 	}
 	var answer struct {
 		Results []written `json:"results"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -51,7 +52,7 @@ func (Adapter) Refresh(ctx context.Context, client *http.Client, c enlace.Creden
 		return c, failed(enlace.ErrAuth, resp.StatusCode)
 	}
 	if err := (Adapter{}).Classify(resp.StatusCode, resp.Header, answer); err != nil {
-		if err == enlace.ErrDefault {
+		if errors.Is(err, enlace.ErrDefault) {
 			err = enlace.ClassifyHTTP(resp.StatusCode, resp.Header)
 		}
 		return c, err

@@ -27,7 +27,6 @@ type exchange struct {
 	// becomes a context only where something waits for it: on the hot path that is
 	// once per attempt.
 	deadline time.Time
-	renewed  bool // Reauthorize has been called
 
 	tries     int       // of the engine
 	idleSince time.Time // when the last attempt ended
@@ -85,7 +84,7 @@ func (x *exchange) enter() bool {
 	if gate == nil || gate.pass() {
 		return true
 	}
-	ctx, cancel := context.WithDeadlineCause(x.ctx, x.deadline, ErrTimeout)
+	ctx, cancel := x.until(x.deadline)
 	defer cancel()
 	err := gate.Wait(ctx)
 	switch {
@@ -98,6 +97,19 @@ func (x *exchange) enter() bool {
 	}
 	x.err = x.fault(err)
 	return false
+}
+
+// until is a context that ends at that time or at the deadline of everything. Its
+// cause is ErrTimeout, unless it is the caller's own context that ends.
+func (x *exchange) until(end time.Time) (context.Context, context.CancelFunc) {
+	if x.deadline.Before(end) {
+		end = x.deadline
+	}
+	if own, limited := x.ctx.Deadline(); limited && !end.Before(own) {
+		// A second timer for the same moment might be the first to ring.
+		return context.WithCancel(x.ctx)
+	}
+	return context.WithDeadlineCause(x.ctx, end, ErrTimeout)
 }
 
 // judge asks for the verdict on the complete answer.
@@ -128,7 +140,7 @@ func (x *exchange) judge() {
 	case RetryAmbiguous:
 		x.again = !tooLong && x.request.Idempotent
 	case Reauthorize:
-		x.reauthorize = !x.renewed
+		x.reauthorize = true
 	}
 }
 
@@ -155,11 +167,7 @@ type attempt struct {
 
 // do is one attempt within its time. It is false, with err set, if nothing was sent.
 func (a *attempt) do() bool {
-	end := time.Now().Add(orDefault(a.sender.AttemptTimeout, DefaultAttemptTimeout))
-	if a.deadline.Before(end) {
-		end = a.deadline
-	}
-	ctx, cancel := context.WithDeadlineCause(a.ctx, end, ErrTimeout)
+	ctx, cancel := a.until(time.Now().Add(orDefault(a.sender.AttemptTimeout, DefaultAttemptTimeout)))
 	defer cancel()
 	a.trace.GetConn = func(string) { a.dialled.Store(true) }
 	a.trace.GotConn = func(httptrace.GotConnInfo) { a.connected.Store(true) }
@@ -192,6 +200,12 @@ func (a *attempt) authorize(ctx context.Context) error {
 // newRequest is a fresh copy that may be changed.
 func newRequest(r *Request, target *url.URL) *http.Request {
 	u := *target
+	if u.Path != "" && u.Path[0] != '/' { // url.JoinPath leaves that behind, and no server accepts it
+		u.Path = "/" + u.Path
+		if u.RawPath != "" {
+			u.RawPath = "/" + u.RawPath
+		}
+	}
 	header := r.Header.Clone()
 	if header == nil {
 		header = http.Header{}

@@ -37,7 +37,7 @@ func BenchmarkPage(b *testing.B) {
 		}
 	})
 	bare := func(read func(*http.Response) ([]byte, error)) func(b *testing.B) {
-		client := &http.Client{Transport: s.Base}
+		client := &http.Client{Transport: s.Base, Timeout: transport.DefaultAttemptTimeout}
 		return func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -149,9 +149,14 @@ func TestBudgetOddValues(t *testing.T) {
 			t.Fatal(err)
 		}
 		release(-time.Hour)
-		spend(t, b, limit)
-		if time.Since(start) != 0 {
-			t.Error("waited")
+		release(0)
+		if _, err := b.Acquire(t.Context(), limit); err != nil || time.Since(start) != 0 {
+			t.Error("waited", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if _, err := b.Acquire(ctx, time.Second); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error("the second release gave back what was not reserved")
 		}
 	})
 }

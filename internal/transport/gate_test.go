@@ -112,6 +112,15 @@ func TestGatePauseEndsSpreadOut(t *testing.T) {
 		g.Pause(100 * time.Second)
 		var p passages
 		p.wait(t.Context(), g, 200)
+		time.Sleep(101 * time.Second)
+		p.group.Go(func() {
+			err := g.Wait(t.Context())
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if err != nil || len(p.order) < 199 { // the 200th may be about to note it
+				t.Errorf("a newcomer overtook %d: %v", 200-len(p.order), err)
+			}
+		})
 		p.group.Wait()
 		if !slices.IsSorted(p.order) {
 			t.Error("out of order")

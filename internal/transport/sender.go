@@ -161,7 +161,7 @@ func (s *Sender) check(r *Request) error {
 	if s.Base == nil || s.Endpoint == nil || s.Judge == nil {
 		return errors.New("transport: a Sender needs Base, Endpoint and Judge")
 	}
-	if r.URL == nil || r.URL.Host == "" {
+	if r.URL == nil || r.URL.Host == "" || r.URL.Opaque != "" {
 		return errors.New("transport: the request needs an absolute URL")
 	}
 	if r.URL.User != nil {
@@ -172,9 +172,8 @@ func (s *Sender) check(r *Request) error {
 
 // renew gets a fresh credential, once.
 func (x *exchange) renew() error {
-	ctx, cancel := context.WithDeadlineCause(x.ctx, x.deadline, ErrTimeout)
+	ctx, cancel := x.until(x.deadline)
 	defer cancel()
-	x.renewed = true
 	return x.sender.Reauthorize(ctx)
 }
 

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -166,9 +165,7 @@ func (s *Store) credentialKeys(ctx context.Context, tenant string) ([]enlace.Cre
 			keys = append(keys, key)
 		}
 	}
-	slices.SortFunc(keys, func(a, b enlace.CredentialKey) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(keys, compareKeys)
 	return keys, nil
 }
 

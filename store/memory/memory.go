@@ -20,9 +20,14 @@ type Store struct {
 	turns        map[enlace.CredentialKey]*turn
 	checkpoints  map[checkpointKey]enlace.Checkpoint
 	runs         map[enlace.Ref]enlace.Run // by tenant and id of the run
+	keyring      enlace.KeyringRecord
 }
 
-var _ enlace.Store = (*Store)(nil)
+var (
+	_ enlace.Store              = (*Store)(nil)
+	_ enlace.CredentialResealer = (*Store)(nil)
+	_ enlace.KeyringStore       = (*Store)(nil)
+)
 
 // New returns an empty store.
 func New() *Store {

@@ -93,11 +93,13 @@ func (s *Store) UpdateCredential(ctx context.Context, key enlace.CredentialKey,
 	}()
 	next, err := fn(fnCtx, l.current, l.interrupted)
 	returned = true
-	if err != nil || next == nil {
-		s.release(ctx, l, false)
-		return err
+	if err == nil && next != nil {
+		if err = s.save(ctx, l, *next); !errors.Is(err, enlace.ErrConflict) {
+			return err
+		}
 	}
-	return s.save(ctx, l, *next)
+	s.release(ctx, l, false)
+	return err
 }
 
 // lease is the right to replace one credential for some time.
@@ -145,8 +147,9 @@ func (s *Store) tryLease(ctx context.Context, key enlace.CredentialKey) (*lease,
 	return l, err
 }
 
-// save stores the result even if ctx has ended. If it fails, the lease is left
-// to run out, so that the next holder learns of the lost result.
+// save stores the result and gives the lease back, even if ctx has ended. If the
+// file cannot be written, the lease is left to run out, so that the next holder
+// learns of the lost result.
 func (s *Store) save(ctx context.Context, l *lease, next enlace.Sealed) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()

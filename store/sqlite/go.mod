@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/enlace-go/enlace v0.0.0
+	github.com/google/go-cmp v0.7.0
 	github.com/pressly/goose/v3 v3.29.0
 	modernc.org/sqlite v1.62.0
 )

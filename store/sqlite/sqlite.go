@@ -55,7 +55,11 @@ type Store struct {
 	lease time.Duration
 }
 
-var _ enlace.Store = (*Store)(nil)
+var (
+	_ enlace.Store              = (*Store)(nil)
+	_ enlace.CredentialResealer = (*Store)(nil)
+	_ enlace.KeyringStore       = (*Store)(nil)
+)
 
 // Open opens the file at path, makes it if it does not exist (readable and
 // writable by its owner only; the directory must exist), and brings its tables

@@ -108,7 +108,7 @@ var base = time.Date(2026, 2, 28, 23, 59, 58, 123456000, time.UTC)
 func integration(tenant, id string) enlace.Integration {
 	return enlace.Integration{
 		Ref: ref(tenant, id), Provider: "fake", Name: "Vendas Ã São Paulo ❤ 売上 \u202e", Version: 1,
-		Settings: map[string]string{"apiUrl": "https://example.test/á?x=1&y=<2>", "empty": "", "quote'\"": "line\nbreak\x00"},
+		Settings: map[string]string{"apiUrl": "https://example.test/á?x=1&y=<2>", "empty": "", "quote'\"": "line\nbreak"},
 		Features: []enlace.Feature{enlace.FeatureCRMSync, enlace.FeatureESignature},
 		BaseURL:  "https://example.test/rest/", Enabled: true,
 		Status: enlace.StatusNeedsReauth, StatusReason: "o token expirou; reconecte",

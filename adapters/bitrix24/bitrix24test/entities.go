@@ -148,7 +148,7 @@ func tailFields() []*field {
 	return []*field{
 		text("SOURCE_ID", "sourceId", "crm_status", seededSource),
 		text("SOURCE_DESCRIPTION", "sourceDescription", "string", nil),
-		text("COMMENTS", "comments", "string", seededComment),
+		{classic: "COMMENTS", universal: "comments", typ: "string", kind: kindText, text: seededComment},
 		text("ORIGINATOR_ID", "originatorId", "string", nil),
 		text("ORIGIN_ID", "originId", "string", nil),
 		number("LAST_ACTIVITY_TIME", "lastActivityTime", "datetime", kindTime, func(r *record) (int64, bool) { return r.updated, true }),
@@ -175,7 +175,7 @@ func hasFields() []*field {
 	has := func(place int) func(*record) (int64, bool) {
 		return func(r *record) (int64, bool) { return truth(r.flatValue(place) != ""), true }
 	}
-	fields := []*field{flag("HAS_PHONE", "hasPhone", has(0)), flag("HAS_EMAIL", "hasEmail", has(1)), flag("HAS_IMOL", "hasImol", has(2))}
+	fields := []*field{flag("HAS_PHONE", "hasPhone", has(flatPhone)), flag("HAS_EMAIL", "hasEmail", has(flatEmail)), flag("HAS_IMOL", "hasImol", has(flatImol))}
 	for _, f := range fields {
 		f.readOnly = true
 	}
@@ -188,14 +188,14 @@ func multifields() []*field {
 		fields = append(fields, &field{classic: typeID, typ: "crm_multifield", kind: kindMulti})
 	}
 	for place, flat := range flatFields {
-		fields = append(fields, &field{universal: flat.name, typ: "string", kind: kindFlat, readOnly: true,
+		fields = append(fields, &field{universal: flat.name, typ: "string", kind: kindFlat, readOnly: true, plain: true,
 			text: func(dst []byte, r *record) []byte { return append(dst, r.flatValue(place)...) }})
 	}
 	return append(fields, &field{universal: "fm", typ: "crm_multifield", kind: kindFM})
 }
 
 func text(classic, universal, typ string, value func([]byte, *record) []byte) *field {
-	return &field{classic: classic, universal: universal, typ: typ, kind: kindText, text: value, fixed: value == nil}
+	return &field{classic: classic, universal: universal, typ: typ, kind: kindText, text: value, fixed: value == nil, plain: true}
 }
 
 func number(classic, universal, typ string, kind kind, value func(*record) (int64, bool)) *field {

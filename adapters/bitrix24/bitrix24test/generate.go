@@ -142,21 +142,30 @@ func seededLink(salt uint64) func(*record) (int64, bool) {
 	}
 }
 
-// seededPoints are a phone number and two e-mail addresses; some records lack some of them.
-func seededPoints(dst []Multifield, r *record) []Multifield {
+// seededPoints adds a phone number and up to two e-mail addresses, and the flat fields that show
+// them; some records lack some of them.
+func seededPoints(r *record) {
 	first := r.id % (1 << 61) * 4 // multifield ids are global and increasing
+	text := strconv.AppendUint(append(make([]byte, 0, 64), "+5511"...), 900_000_000+r.draw(10, 99_999_999), 10)
+	text = append(text, "contact."...)
+	both := string(append(strconv.AppendInt(text, r.id, 10), "@example.org"...)) // one allocation for the two
+	phone, address := both[:14], both[14:]
 	if r.draw(9, 16) > 0 {
-		number := strconv.AppendUint(append(make([]byte, 0, 16), "+5511"...), 900_000_000+r.draw(10, 99_999_999), 10)
-		dst = append(dst, Multifield{first, "PHONE", "MOBILE", string(number)})
+		r.points = append(r.points, Multifield{first, "PHONE", "MOBILE", phone})
+		r.flat[flatPhone], r.flat[flatPhoneMobile] = phone, phone
 	}
 	if r.draw(11, 4) > 0 {
-		address := append(strconv.AppendInt(append(make([]byte, 0, 40), "contact."...), r.id, 10), "@example.org"...)
-		dst = append(dst, Multifield{first + 1, "EMAIL", "WORK", string(address)})
+		r.points = append(r.points, Multifield{first + 1, "EMAIL", "WORK", address})
+		r.flat[flatEmail], r.flat[flatEmailWork] = address, address
 	}
 	if r.draw(12, 8) == 0 {
-		dst = append(dst, Multifield{first + 2, "EMAIL", "HOME", "família@example.net"})
+		address = "família@example.net"
+		r.points = append(r.points, Multifield{first + 2, "EMAIL", "HOME", address})
+		r.flat[flatEmailHome] = address
+		if r.flat[flatEmail] == "" {
+			r.flat[flatEmail] = address
+		}
 	}
-	return dst
 }
 
 func constant(value string) func([]byte, *record) []byte {

@@ -207,12 +207,7 @@ func splitKey(key string) []string {
 	if name == "" {
 		return nil
 	}
-	path := []string{strings.Map(func(r rune) rune {
-		if r == ' ' || r == '.' {
-			return '_'
-		}
-		return r
-	}, name)}
+	path := []string{strings.ReplaceAll(strings.ReplaceAll(name, " ", "_"), ".", "_")}
 	for found && len(path) <= maxNesting {
 		var part string
 		if part, rest, found = strings.Cut(rest, "]"); !found {

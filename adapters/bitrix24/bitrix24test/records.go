@@ -114,12 +114,15 @@ func (r *record) multifields() []Multifield {
 		return r.points
 	}
 	r.pointsKnown = true
-	if v, own := r.values[r.typ.fm]; own {
-		points, _ := v.([]Multifield)
-		r.points = append(r.points, points...)
-	} else if r.seeded && r.typ.fm != nil {
-		r.points = seededPoints(r.points, r)
+	v, own := r.values[r.typ.fm]
+	if !own {
+		if r.seeded && r.typ.fm != nil {
+			seededPoints(r)
+		}
+		return r.points
 	}
+	points, _ := v.([]Multifield)
+	r.points = append(r.points, points...)
 	for _, point := range r.points {
 		for i, flat := range flatFields {
 			if r.flat[i] == "" && flat.typeID == point.TypeID && (flat.valueType == "" || flat.valueType == point.ValueType) {
@@ -132,10 +135,24 @@ func (r *record) multifields() []Multifield {
 
 // flatFields are the fields of crm.item.* that show one multifield: the first of its types.
 var flatFields = [...]struct{ name, typeID, valueType string }{
-	{"phone", "PHONE", ""}, {"email", "EMAIL", ""}, {"imol", "IM", "IMOL"},
-	{"phoneWork", "PHONE", "WORK"}, {"phoneMobile", "PHONE", "MOBILE"}, {"phoneMailing", "PHONE", "MAILING"},
-	{"emailHome", "EMAIL", "HOME"}, {"emailWork", "EMAIL", "WORK"}, {"emailMailing", "EMAIL", "MAILING"},
+	flatPhone: {"phone", "PHONE", ""}, flatPhoneWork: {"phoneWork", "PHONE", "WORK"},
+	flatPhoneMobile: {"phoneMobile", "PHONE", "MOBILE"}, flatPhoneMailing: {"phoneMailing", "PHONE", "MAILING"},
+	flatEmail: {"email", "EMAIL", ""}, flatEmailHome: {"emailHome", "EMAIL", "HOME"},
+	flatEmailWork: {"emailWork", "EMAIL", "WORK"}, flatEmailMailing: {"emailMailing", "EMAIL", "MAILING"},
+	flatImol: {"imol", "IM", "IMOL"},
 }
+
+const (
+	flatPhone = iota
+	flatPhoneWork
+	flatPhoneMobile
+	flatPhoneMailing
+	flatEmail
+	flatEmailHome
+	flatEmailWork
+	flatEmailMailing
+	flatImol
+)
 
 // flatValue returns what the field at this place of flatFields shows, or "".
 func (r *record) flatValue(place int) string {

@@ -42,6 +42,11 @@ type column struct {
 	fixed  []byte // the members, each with a comma behind it; nil if they vary
 }
 
+// plain tells whether a text can go into JSON as it is: seeded ones can unless the field says otherwise.
+func (w *writer) plain(r *record, f *field) bool {
+	return f.plain && !w.escape && r.seeded && r.values == nil
+}
+
 // columns joins fields that look the same in all seeded records, which makes most of a row cheap.
 func (w *writer) columns(t *entityType, fields []*field) []column {
 	columns, sample := []column{}, &record{typ: t, seeded: true}
@@ -140,6 +145,9 @@ func (w *writer) text(dst []byte, r *record, f *field) []byte {
 	dst = r.appendText(append(dst, '"'), f)
 	if len(dst) == start && f.kind != kindFlat && !(w.naming == classicNames && f.userField()) {
 		return append(dst[:start-1], "null"...)
+	}
+	if w.plain(r, f) {
+		return append(dst, '"')
 	}
 	return closeString(dst, start, w.escape)
 }

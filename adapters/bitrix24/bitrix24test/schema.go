@@ -63,6 +63,7 @@ type field struct {
 	readOnly           bool
 	options            []string // of an enumeration
 	fixed              bool     // the same in all seeded records
+	plain              bool     // a text that needs no escapes in seeded records
 
 	number func(*record) (int64, bool)          // of the kinds kept as numbers
 	text   func(dst []byte, r *record) []byte   // of kindText and kindFlat; nothing appended means absent
@@ -204,7 +205,7 @@ func newUserField(uf UserField) *field {
 	salt := saltOf(uf.Name)
 	switch uf.Type {
 	case "string":
-		f.kind, f.text = kindText, seededCode(salt)
+		f.kind, f.text, f.plain = kindText, seededCode(salt), true
 		if uf.Multiple {
 			f.kind, f.text, f.texts = kindTexts, nil, seededWords(salt)
 		}

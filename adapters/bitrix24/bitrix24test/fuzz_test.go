@@ -1,0 +1,127 @@
+package bitrix24test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// depth checks what every parser promises: bounded nesting, and as many keys as items.
+func (n *node) depth(t *testing.T) int {
+	if len(n.keys) != len(n.items) {
+		t.Fatalf("%d keys and %d items", len(n.keys), len(n.items))
+	}
+	deepest := 0
+	for i, item := range n.items {
+		if n.get(n.keys[i]) != item {
+			t.Fatalf("key %q occurs twice", n.keys[i])
+		}
+		deepest = max(deepest, item.depth(t))
+	}
+	return deepest + 1
+}
+
+func FuzzQuery(f *testing.F) {
+	for _, seed := range []string{
+		"filter[>ID]=5&select[]=ID&select[]=NAME&start=-1", "a[b][c]=1&a[b][]=2&a=3&a[x]=4", "a[b=1&[x]=2&a]b=3&=4&&a..b=5&a[b]c[d]=6",
+		"%5B%5D=%&a%5B=%zz&+a=+b", "a[-1]=x&a[]=y&a[9223372036854775807]=z&a[]=w", strings.Repeat("a[", 100) + strings.Repeat("]", 100) + "=1",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if depth := parseQuery(raw).depth(t); depth > maxNesting+2 {
+			t.Errorf("%d levels deep", depth)
+		}
+	})
+}
+
+// FuzzQueryAgainstNetURL compares what has no brackets with the standard parser.
+func FuzzQueryAgainstNetURL(f *testing.F) {
+	f.Add("key", "a value/ñ&=%+#")
+	f.Add("ключ", "")
+	f.Add("\xe5", "\xff")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		if key == "" || strings.ContainsAny(key, "[]. ") {
+			t.Skip()
+		}
+		got := parseQuery(url.QueryEscape(key) + "=" + url.QueryEscape(value)).get(key)
+		if got == nil || got.text != value {
+			t.Errorf("%q=%q became %+v", key, value, got)
+		}
+	})
+}
+
+func FuzzJSON(f *testing.F) {
+	for _, seed := range []string{`{"b":1,"a":{"b":[1,2.5,null,true,"x"]},"b":2}`, `[[[]]]`, `{"a":`, `1 2`, strings.Repeat("[", 200), `{"":{"":""}}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		root := parseJSON(raw)
+		if root == nil {
+			return
+		}
+		if depth := root.depth(t); depth > maxNesting+1 {
+			t.Errorf("%d levels deep", depth)
+		}
+		if !json.Valid(raw) {
+			t.Errorf("took invalid JSON %q", raw)
+		}
+	})
+}
+
+// FuzzCommand runs any text as the commands of a batch.
+func FuzzCommand(f *testing.F) {
+	for _, seed := range []string{
+		"crm.contact.list?select[]=ID&start=-1", "crm.contact.get?id=$result[a][0][ID]", "crm.item.list?entityTypeId=3&filter[@id]=$result[a]",
+		"?$result[", "$result[a]?x=$result[a][0]]]]&y=[$result[a][99]", "profile?x=$result[a][0][ID]$result[a][1][ID] $result[b]#z",
+	} {
+		f.Add(seed, seed)
+	}
+	p := New(Options{WebhookSecret: "s", Quirks: Quirks{PartialReferences: true}})
+	p.Seed(Contact, Seed{Count: 3})
+	f.Fuzz(func(t *testing.T, first, second string) {
+		body, _ := json.Marshal(map[string]any{"cmd": []string{"crm.contact.list?select[]=ID", first, second}})
+		serve(t, p, "batch", "application/json", body)
+	})
+}
+
+// FuzzBody sends any body to the methods with the most parameters.
+func FuzzBody(f *testing.F) {
+	f.Add("crm.item.list", "application/json", []byte(`{"entityTypeId":3,"filter":{"0":{"logic":"OR","0":{"!=%name":"a%"}}},"order":{"name":"asc"},"start":"7"}`))
+	f.Add("crm.contact.list", "application/x-www-form-urlencoded", []byte("filter[%NAME]=a&order[ID]=DESC&select[]=UF_*&start=9"))
+	f.Add("batch", "multipart/form-data; boundary=x", []byte("--x\r\nContent-Disposition: form-data; name=\"cmd[a]\"\r\n\r\nscope\r\n--x--\r\n"))
+	f.Add("crm.item.get", "application/json", []byte(`{"entityTypeId":"3","id":9223372036854775807}`))
+	f.Add("crm.item.list", "application/json", []byte(`{"entityTypeId":3,"filter":{">id":-9223372036854775808,"<id":9223372036854775807,"@id":[]},"start":9223372036854775807}`))
+	p := New(Options{WebhookSecret: "s"})
+	p.Seed(Contact, Seed{Count: 3})
+	f.Fuzz(func(t *testing.T, method, contentType string, body []byte) {
+		serve(t, p, method, contentType, body)
+	})
+}
+
+// serve checks what holds for every request: no panic, and an answer that is either JSON with
+// exactly one of result and error, or a page of HTML.
+func serve(t *testing.T, p *Portal, method, contentType string, body []byte) {
+	address := url.URL{Scheme: "https", Host: "acme.bitrix24.com", Path: "/rest/1/s/" + method}
+	r, err := http.NewRequest("POST", address.String(), strings.NewReader(string(body)))
+	if err != nil {
+		t.Skip()
+	}
+	r.Header["Content-Type"] = []string{contentType}
+	in := incoming(r)
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, in)
+	if strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+		return
+	}
+	answer := map[string]json.RawMessage{}
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		t.Fatalf("%v in %s", err, w.Body)
+	}
+	if (answer["result"] == nil) == (answer["error"] == nil) {
+		t.Errorf("neither success nor error: %s", w.Body)
+	}
+}

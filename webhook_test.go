@@ -1,0 +1,180 @@
+package enlace_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/enlace-go/enlace"
+)
+
+func sign(secret, body string) []byte {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(body))
+	return mac.Sum(nil)
+}
+
+func secrets(values ...string) []enlace.Secret {
+	var all []enlace.Secret
+	for _, v := range values {
+		all = append(all, enlace.NewSecret(v))
+	}
+	return all
+}
+
+// checkVerdict asserts that Verify proves, or that it fails in the one way.
+func checkVerdict(t *testing.T, name string, v enlace.Verifier, d enlace.Delivery, s []enlace.Secret, proved bool) {
+	t.Helper()
+	err := v.Verify(d, s)
+	if proved && err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+	if !proved && err != enlace.ErrSignature { //nolint:errorlint // always the same, without detail
+		t.Errorf("%s: %v, want ErrSignature itself", name, err)
+	}
+}
+
+func TestHMACVerifier(t *testing.T) {
+	const body = `{"event":"signed"}`
+	hexSum, base64Sum := hex.EncodeToString(sign("s3cret", body)), base64.StdEncoding.EncodeToString(sign("s3cret", body))
+	plain := enlace.HMACVerifier{Header: "X-Signature", Prefix: "sha256="}
+	in64 := enlace.HMACVerifier{Header: "X-Signature", Base64: true}
+	for name, test := range map[string]struct {
+		verifier enlace.HMACVerifier
+		values   []string
+		body     string
+		secrets  []enlace.Secret
+		proved   bool
+	}{
+		"good":               {plain, []string{"sha256=" + hexSum}, body, secrets("s3cret"), true},
+		"good, upper case":   {plain, []string{"sha256=" + strings.ToUpper(hexSum)}, body, secrets("s3cret"), true},
+		"good base64":        {in64, []string{base64Sum}, body, secrets("s3cret"), true},
+		"second secret":      {plain, []string{"sha256=" + hexSum}, body, secrets("new", "s3cret"), true},
+		"beside an empty":    {plain, []string{"sha256=" + hexSum}, body, secrets("", "s3cret"), true},
+		"twice the same":     {plain, []string{"sha256=" + hexSum}, body, secrets("s3cret", "s3cret"), true},
+		"wrong secret":       {plain, []string{"sha256=" + hexSum}, body, secrets("other"), false},
+		"other body":         {plain, []string{"sha256=" + hexSum}, body + " ", secrets("s3cret"), false},
+		"no header":          {plain, nil, body, secrets("s3cret"), false},
+		"empty signature":    {plain, []string{"sha256="}, body, secrets("s3cret"), false},
+		"empty header":       {plain, []string{""}, body, secrets("s3cret"), false},
+		"no prefix":          {plain, []string{hexSum}, body, secrets("s3cret"), false},
+		"prefix twice":       {plain, []string{"sha256=sha256=" + hexSum}, body, secrets("s3cret"), false},
+		"twice the header":   {plain, []string{"sha256=" + hexSum, "sha256=" + hexSum}, body, secrets("s3cret"), false},
+		"two in one":         {plain, []string{"sha256=" + hexSum + ",sha256=" + hexSum}, body, secrets("s3cret"), false},
+		"cut":                {plain, []string{"sha256=" + hexSum[:62]}, body, secrets("s3cret"), false},
+		"one byte only":      {plain, []string{"sha256=" + hexSum[:2]}, body, secrets("s3cret"), false},
+		"not hex":            {plain, []string{"sha256=" + strings.Repeat("z", 64)}, body, secrets("s3cret"), false},
+		"very long":          {plain, []string{"sha256=" + strings.Repeat("0", 5000)}, body, secrets("s3cret"), false},
+		"hex as base64":      {in64, []string{hexSum}, body, secrets("s3cret"), false},
+		"no secret":          {plain, []string{"sha256=" + hexSum}, body, nil, false},
+		"empty secret":       {plain, []string{"sha256=" + hex.EncodeToString(sign("", body))}, body, secrets(""), false},
+		"empty secret, body": {plain, []string{"sha256=" + hex.EncodeToString(sign("", ""))}, "", secrets(""), false},
+		"good, empty body":   {plain, []string{"sha256=" + hex.EncodeToString(sign("s3cret", ""))}, "", secrets("s3cret"), true},
+	} {
+		checkVerdict(t, name, test.verifier, enlace.Delivery{Header: http.Header{"X-Signature": test.values}, Body: []byte(test.body)}, test.secrets, test.proved)
+	}
+	checkVerdict(t, "no verifier header", enlace.HMACVerifier{}, enlace.Delivery{Header: http.Header{}}, secrets("s3cret"), false)
+	checkVerdict(t, "zero delivery", plain, enlace.Delivery{}, secrets("s3cret"), false)
+}
+
+func TestTokenVerifier(t *testing.T) {
+	inHeader := enlace.TokenVerifier{Header: "X-Token", Prefix: "Bearer "}
+	inQuery, inForm := enlace.TokenVerifier{Query: "t"}, enlace.TokenVerifier{Form: "auth[application_token]"}
+	header := func(values ...string) enlace.Delivery { return enlace.Delivery{Header: http.Header{"X-Token": values}} }
+	query := func(raw string) enlace.Delivery {
+		return enlace.Delivery{URL: &url.URL{Path: "/hook", RawQuery: raw}, Header: http.Header{}}
+	}
+	form := func(body string) enlace.Delivery { return enlace.Delivery{Header: http.Header{}, Body: []byte(body)} }
+	for name, test := range map[string]struct {
+		verifier enlace.TokenVerifier
+		delivery enlace.Delivery
+		secrets  []enlace.Secret
+		proved   bool
+	}{
+		"header":                {inHeader, header("Bearer tok"), secrets("tok"), true},
+		"second secret":         {inHeader, header("Bearer tok"), secrets("new", "tok"), true},
+		"beside an empty":       {inHeader, header("Bearer tok"), secrets("", "tok"), true},
+		"wrong":                 {inHeader, header("Bearer tok"), secrets("token"), false},
+		"beginning":             {inHeader, header("Bearer to"), secrets("tok"), false},
+		"no prefix":             {inHeader, header("tok"), secrets("tok"), false},
+		"empty":                 {inHeader, header("Bearer "), secrets("tok"), false},
+		"empty, empty secret":   {inHeader, header("Bearer "), secrets(""), false},
+		"no secrets":            {inHeader, header("Bearer tok"), nil, false},
+		"header twice":          {inHeader, header("Bearer tok", "Bearer tok"), secrets("tok"), false},
+		"no header":             {inHeader, header(), secrets("tok"), false},
+		"query":                 {inQuery, query("a=1&t=tok"), secrets("tok"), true},
+		"query escaped":         {inQuery, query("t=t%26k"), secrets("t&k"), true},
+		"query twice":           {inQuery, query("t=tok&t=tok"), secrets("tok"), false},
+		"query twice, one good": {inQuery, query("t=tok&t=x"), secrets("tok"), false},
+		"query without":         {inQuery, query("a=1"), secrets("tok"), false},
+		"query empty":           {inQuery, query("t="), secrets("tok"), false},
+		"no URL":                {inQuery, enlace.Delivery{}, secrets("tok"), false},
+		"form":                  {inForm, form("event=x&auth%5Bapplication_token%5D=tok"), secrets("tok"), true},
+		"form twice":            {inForm, form("auth[application_token]=tok&auth[application_token]=tok"), secrets("tok"), false},
+		"form unreadable":       {inForm, form("auth[application_token]=tok&%zz"), secrets("tok"), false},
+		"form empty":            {inForm, form(""), secrets("tok"), false},
+		"nowhere":               {enlace.TokenVerifier{}, header("tok"), secrets("tok"), false},
+	} {
+		checkVerdict(t, name, test.verifier, test.delivery, test.secrets, test.proved)
+	}
+}
+
+func TestUnverifiedRefuses(t *testing.T) {
+	d := enlace.Delivery{Header: http.Header{"X-Signature": {"x"}}, Body: []byte("{}")}
+	checkVerdict(t, "with secrets", enlace.Unverified{}, d, secrets("a", ""), false)
+	checkVerdict(t, "without", enlace.Unverified{}, d, nil, false)
+	checkVerdict(t, "zero", enlace.Unverified{}, enlace.Delivery{}, nil, false)
+}
+
+// Whatever is sent, only the right signature over the body proves it.
+func FuzzHMACVerifier(f *testing.F) {
+	f.Add("sha256="+hex.EncodeToString(sign("s", "{}")), "s", []byte("{}"), false)
+	f.Add(base64.StdEncoding.EncodeToString(sign("s", "")), "s", []byte(nil), true)
+	f.Add("", "", []byte("x"), false)
+	f.Add("sha256=", "s", []byte("x"), false)
+	f.Fuzz(func(t *testing.T, value, secret string, body []byte, in64 bool) {
+		v := enlace.HMACVerifier{Header: "X-S", Prefix: "sha256=", Base64: in64}
+		decode := hex.DecodeString
+		if in64 {
+			v.Prefix, decode = "", base64.StdEncoding.DecodeString
+		}
+		d := enlace.Delivery{Header: http.Header{"X-S": {value}}, Body: body}
+		text, prefixed := strings.CutPrefix(value, v.Prefix)
+		given, err := decode(text)
+		want := prefixed && err == nil && secret != "" && len(value) <= 4096 && hmac.Equal(given, sign(secret, string(body)))
+		checkVerdict(t, "fuzzed", v, d, secrets(secret), want)
+	})
+}
+
+// Whatever is sent, only the secret itself, once, proves it.
+func FuzzTokenVerifier(f *testing.F) {
+	f.Add("tok", "tok", "t=tok", "t=tok")
+	f.Add("", "", "", "")
+	f.Add("tok", "tok", "t=tok&t=tok", "a=1;t=tok")
+	f.Add("x", "tok", "t=%zz", "t=%00")
+	f.Fuzz(func(t *testing.T, value, secret, query, form string) {
+		d := enlace.Delivery{Header: http.Header{"X-T": {value}}, URL: &url.URL{RawQuery: query}, Body: []byte(form)}
+		checkVerdict(t, "header", enlace.TokenVerifier{Header: "X-T"}, d, secrets(secret), value == secret && secret != "")
+		proves := func(v enlace.TokenVerifier, raw string) {
+			err := v.Verify(d, secrets(secret))
+			if err == nil && (secret == "" || !strings.Contains(must(url.QueryUnescape(raw))(t), secret)) {
+				t.Errorf("proved by %q, which does not hold the secret %q", raw, secret)
+			}
+			if err != nil && !errors.Is(err, enlace.ErrSignature) {
+				t.Errorf("%v does not match ErrSignature", err)
+			}
+		}
+		if _, err := url.QueryUnescape(query); err == nil {
+			proves(enlace.TokenVerifier{Query: "t"}, query)
+		}
+		if _, err := url.QueryUnescape(form); err == nil {
+			proves(enlace.TokenVerifier{Form: "t"}, form)
+		}
+	})
+}
