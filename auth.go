@@ -152,6 +152,10 @@ type OAuth2 struct {
 	BasicClientAuth   bool          // send the client's id and secret by basic auth instead of in the form
 	FixedRedirect     bool          // the provider takes the redirect address from the app's registration only
 	Life              time.Duration // of an access token whose answer does not say; 0 is one hour
+	Refresh           RefreshPolicy
+	// RefreshLife is how long a refresh token lives if it is not used; 0 is for
+	// ever. It is renewed after two thirds of that; see [Service.Run].
+	RefreshLife time.Duration
 	// Attributes are further fields of the token answer to keep in
 	// Credential.Attributes. They must not be secrets.
 	Attributes []string
@@ -167,7 +171,19 @@ type ClientCredentials struct {
 	Place           Placement
 	BasicClientAuth bool
 	Life            time.Duration // as in OAuth2
+	Refresh         RefreshPolicy
 }
+
+// RefreshPolicy says when an access token is replaced.
+type RefreshPolicy string
+
+// The policies. Whatever the policy, a token that the provider refuses is
+// replaced once.
+const (
+	RefreshOnDemand  RefreshPolicy = ""           // when it has expired
+	RefreshAhead     RefreshPolicy = "ahead"      // some time before, while the old one is still in use
+	RefreshOnRefusal RefreshPolicy = "on_refusal" // only when the provider refuses it
+)
 
 // CustomAuth is for providers that none of the others describes: the adapter
 // implements [Authenticator].

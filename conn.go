@@ -206,20 +206,21 @@ func (s *Service) open(ctx context.Context, in Integration) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.newConn(adapter, in, cred)
+	c, err := s.newConn(adapter, in, cred, true)
 	if err != nil {
 		return nil, err
 	}
 	if _, code := c.scheme.(OAuth2); code && cred.Token == nil {
 		return nil, &Error{Provider: in.Provider, Op: "open", Kind: ErrNoCredential, Outcome: OutcomeNotRun}
 	}
-	c.stored = true
 	return c, nil
 }
 
-// newConn makes a connection from what is given. It validates the settings
-// again, since somebody may have changed the stored row by hand.
-func (s *Service) newConn(adapter IntegrationAdapter, in Integration, cred Credential) (*Conn, error) {
+// newConn makes a connection from what is given; stored says that the credential
+// is in the safe. It validates the settings again, since somebody may have
+// changed the stored row by hand. stored says that
+// the credential is in the safe.
+func (s *Service) newConn(adapter IntegrationAdapter, in Integration, cred Credential, stored bool) (*Conn, error) {
 	d := adapter.Describe()
 	scheme, err := credentialScheme(d, &cred)
 	if err != nil {
@@ -241,7 +242,7 @@ func (s *Service) newConn(adapter IntegrationAdapter, in Integration, cred Crede
 		return nil, err
 	}
 	c := &Conn{service: s, adapter: adapter, descriptor: d, provider: d.Name, integration: in, settings: values,
-		base: base, scheme: scheme, quota: s.quotaOf(d, in, base.Host)}
+		base: base, scheme: scheme, quota: s.quotaOf(d, in, base.Host), stored: stored}
 	c.credential.Store(&cred)
 	c.sender = transport.Sender{
 		Base: s.base, Gate: c.quota.gate, Endpoint: base, Authorize: c.authorize, Judge: c.judge,
@@ -264,7 +265,7 @@ func baseURL(d Descriptor, values settings, scheme AuthScheme, cred *Credential)
 	raw := values["apiUrl"]
 	if raw == "" {
 		var err error
-		if raw, err = expand(d.BaseURL, values); err != nil {
+		if raw, err = expand(d.BaseURL, d.placeholders(values)); err != nil {
 			if scheme == nil && acceptsSecretURL(d) {
 				return nil, nil
 			}

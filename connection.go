@@ -93,7 +93,7 @@ func (s *Service) tryConn(test ConnectionTest) (*Conn, error) {
 	if in.BaseURL, err = s.validate(d, in, &test.Credential); err != nil {
 		return nil, err
 	}
-	return s.newConn(adapter, in, test.Credential)
+	return s.newConn(adapter, in, test.Credential, false)
 }
 
 // checkHealth makes one cheap authenticated request, or reads one record where

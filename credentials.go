@@ -29,6 +29,7 @@ type Token struct {
 	Type    string    // "Bearer" if empty
 	Expiry  time.Time // zero if it does not expire
 	Scopes  []string  // as granted
+	Issued  time.Time // when it was asked for; zero if unknown
 }
 
 // OAuth2Token is the token in the form that other SDKs take; nil if there is
@@ -78,6 +79,7 @@ type plainToken struct {
 	Type    string    `json:"type,omitempty"`
 	Expiry  time.Time `json:"expiry,omitzero"`
 	Scopes  []string  `json:"scopes,omitempty"`
+	Issued  time.Time `json:"issued,omitzero"`
 }
 
 func (c Credential) marshal() ([]byte, error) {
@@ -89,7 +91,7 @@ func (c Credential) marshal() ([]byte, error) {
 		p.Secrets[name] = s.Reveal()
 	}
 	if t := c.Token; t != nil {
-		p.Token = &plainToken{t.Access.Reveal(), t.Refresh.Reveal(), t.Type, t.Expiry, t.Scopes}
+		p.Token = &plainToken{t.Access.Reveal(), t.Refresh.Reveal(), t.Type, t.Expiry, t.Scopes, t.Issued}
 	}
 	for _, s := range c.WebhookSecrets {
 		p.Webhook = append(p.Webhook, s.Reveal())
@@ -110,7 +112,7 @@ func unmarshalCredential(data []byte) (Credential, error) {
 		c.Secrets[name] = NewSecret(s)
 	}
 	if t := p.Token; t != nil {
-		c.Token = &Token{NewSecret(t.Access), NewSecret(t.Refresh), t.Type, t.Expiry, t.Scopes}
+		c.Token = &Token{NewSecret(t.Access), NewSecret(t.Refresh), t.Type, t.Expiry, t.Scopes, t.Issued}
 	}
 	for _, s := range p.Webhook {
 		c.WebhookSecrets = append(c.WebhookSecrets, NewSecret(s))

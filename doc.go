@@ -21,7 +21,8 @@
 //		Sink:     sink,
 //	})
 //
-// New starts nothing, so there is nothing to close.
+// New starts nothing. At the end, [Service.Close] waits for refreshes that are
+// under way, and then the host closes its store.
 //
 // # Errors
 //

@@ -48,6 +48,18 @@ type Descriptor struct {
 	Settings []Field      // non-secret settings beside the common ones (see [CommonSettings])
 	Entities []Entity     // what can be read and written
 	Limits   Limits       // published limits of one account
+	// Environments are the provider's worlds, such as production and sandbox, the
+	// usual one first. If there are any, the common setting "environment" chooses
+	// one. A credential is bound to the host of the environment it was entered
+	// for, so one of the sandbox never reaches production.
+	Environments []Environment
+}
+
+// Environment is one of a provider's worlds.
+type Environment struct {
+	Name   string            // the value of the setting "environment"
+	Title  string            // for people
+	Values map[string]string // fill {placeholders} of the descriptor's and the schemes' URLs
 }
 
 // Feature is a word for what an integration offers to the product.
@@ -351,6 +363,12 @@ const (
 	StatusPending     Status = "pending"      // created, no usable credential yet
 	StatusConnected   Status = "connected"    // has a credential that was accepted last time
 	StatusNeedsReauth Status = "needs_reauth" // the provider refused the credential; a person must reconnect
+	// StatusMisconfigured: the provider does not know the app; every integration of
+	// the app has the same trouble.
+	StatusMisconfigured Status = "misconfigured"
+	// StatusInDoubt: the answer to a refresh was lost, and the refresh token may be
+	// spent. The next refresh tells.
+	StatusInDoubt Status = "in_doubt"
 )
 
 // Integration is one configured account of one tenant at one provider. It holds
@@ -411,7 +429,7 @@ func checkDescriptor(d Descriptor, c Capability) error {
 		}
 	}
 	for _, f := range d.Settings {
-		if slices.ContainsFunc(CommonSettings(), func(g Field) bool { return g.Name == f.Name }) {
+		if slices.ContainsFunc(d.commonSettings(), func(g Field) bool { return g.Name == f.Name }) {
 			faults.add("Settings", fmt.Sprintf("%q is a common setting", f.Name), "another name")
 		}
 	}

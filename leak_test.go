@@ -71,3 +71,5 @@ func dump(v any) string {
 	data, err := json.Marshal(v)
 	return fmt.Sprintf("%+v %#v %s %v", v, v, data, err)
 }
+
+func jsonRaw(s string) json.RawMessage { return json.RawMessage(s) }

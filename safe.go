@@ -13,6 +13,8 @@ const (
 	// this process are seen at once, those of others after this time, or when the
 	// provider refuses the old token.
 	cacheTime = 5 * time.Second
+	// saveDelay is the first pause before a save that failed is tried again.
+	saveDelay = 100 * time.Millisecond
 	// cacheSize bounds the credentials that are kept in the clear.
 	cacheSize = 10_000
 )
@@ -26,8 +28,15 @@ type Safe struct {
 	store CredentialStore
 	keys  KeySource
 
-	mu    sync.RWMutex
-	cache map[CredentialKey]opened
+	mu      sync.RWMutex
+	cache   map[CredentialKey]opened
+	unsaved map[CredentialKey]unsaved
+}
+
+// unsaved is what an update returned and the store has not confirmed.
+type unsaved struct {
+	credential Credential
+	after      int64 // the stored version that it follows
 }
 
 // opened is a credential in the clear, for a few seconds.
@@ -40,7 +49,7 @@ type opened struct {
 
 // NewSafe returns a safe over the store. Both arguments are required.
 func NewSafe(store CredentialStore, keys KeySource) *Safe {
-	return &Safe{store: store, keys: keys, cache: map[CredentialKey]opened{}}
+	return &Safe{store: store, keys: keys, cache: map[CredentialKey]opened{}, unsaved: map[CredentialKey]unsaved{}}
 }
 
 // Place is where a credential is kept and where its secrets may go.
@@ -62,6 +71,11 @@ func (s *Safe) Get(ctx context.Context, p Place) (Credential, error) {
 	if ok && o.host == p.Host && time.Now().Before(o.until) {
 		return o.credential, nil
 	}
+	return s.reload(ctx, p)
+}
+
+// reload opens the credential as it is stored now.
+func (s *Safe) reload(ctx context.Context, p Place) (Credential, error) {
 	sealed, err := s.store.LoadCredential(ctx, p.CredentialKey)
 	if err != nil {
 		return Credential{}, wrap("load credential", ErrStore, err)
@@ -90,10 +104,24 @@ func (s *Safe) Put(ctx context.Context, p Place, c Credential) error {
 
 // Update replaces the credential at p with what fn returns, if changed is true.
 // At most one fn runs for a place at any time, across all processes that share
-// the store; it sees the latest stored value. interrupted says that an earlier
-// fn never came back, so what it spent may be lost. An error from fn is
-// returned as it is and changes nothing.
+// the store; it sees the latest value. interrupted says that an earlier fn never
+// came back, so what it spent may be lost. An error from fn is returned as it is
+// and changes nothing.
+//
+// What fn returned is not lost when the store fails to save it: Update tries
+// again for some seconds, and if it gives up, the next Update of this process
+// takes it for the latest value and saves it.
 func (s *Safe) Update(ctx context.Context, p Place,
+	fn func(ctx context.Context, cur Credential, interrupted bool) (next Credential, changed bool, err error)) error {
+	err := s.update(ctx, p, fn)
+	unchanged := func(_ context.Context, cur Credential, _ bool) (Credential, bool, error) { return cur, false, nil }
+	for delay := saveDelay; s.isUnsaved(p.CredentialKey) && delay < 16*saveDelay && pause(ctx, delay) == nil; delay *= 2 {
+		err = s.update(ctx, p, unchanged)
+	}
+	return err
+}
+
+func (s *Safe) update(ctx context.Context, p Place,
 	fn func(ctx context.Context, cur Credential, interrupted bool) (next Credential, changed bool, err error)) error {
 	var fnErr error
 	var latest Credential
@@ -101,20 +129,26 @@ func (s *Safe) Update(ctx context.Context, p Place,
 	err := s.store.UpdateCredential(ctx, p.CredentialKey, func(ctx context.Context, sealed *Sealed, interrupted bool) (*Sealed, error) {
 		var cur Credential
 		if fnErr = ErrNoCredential; sealed == nil {
+			s.forget(p.CredentialKey)
 			return nil, fnErr
 		}
 		if cur, fnErr = s.open(ctx, p, sealed.Data); fnErr != nil {
 			return nil, fnErr
 		}
+		spared, pending := s.unsavedAfter(p.CredentialKey, sealed.Version)
+		if pending {
+			cur, interrupted = spared, false
+		}
 		next, changed, err := fn(ctx, cur, interrupted)
 		if fnErr = err; err != nil {
 			return nil, err
 		}
-		if !changed {
+		if !changed && !pending {
 			latest, version = cur, sealed.Version
 			return nil, nil
 		}
 		latest, version = next, nextVersion(sealed)
+		s.setUnsaved(p.CredentialKey, next, sealed.Version)
 		return s.seal(ctx, p, next)
 	})
 	if fnErr != nil {
@@ -182,6 +216,9 @@ func (s *Safe) remember(p Place, c Credential, version int64) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if u, ok := s.unsaved[p.CredentialKey]; ok && u.after < version {
+		delete(s.unsaved, p.CredentialKey) // saved, or somebody has saved a newer one
+	}
 	if o, ok := s.cache[p.CredentialKey]; ok && o.version > version && now.Before(o.until) {
 		return
 	}
@@ -195,6 +232,33 @@ func (s *Safe) forget(key CredentialKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.cache, key)
+	delete(s.unsaved, key)
+}
+
+func (s *Safe) setUnsaved(key CredentialKey, c Credential, after int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsaved[key] = unsaved{credential: c, after: after}
+}
+
+func (s *Safe) isUnsaved(key CredentialKey) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ok := s.unsaved[key]
+	return ok
+}
+
+// unsavedAfter returns what was to follow the stored version, if nobody else has
+// stored anything since.
+func (s *Safe) unsavedAfter(key CredentialKey, version int64) (Credential, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, ok := s.unsaved[key]
+	if ok && u.after != version {
+		delete(s.unsaved, key)
+		ok = false
+	}
+	return u.credential, ok
 }
 
 // nextVersion is the version that a store gives to what follows cur.

@@ -70,17 +70,23 @@ type OAuthApp struct {
 }
 
 // Service is the library at work: it manages integrations and moves records. It
-// is safe for concurrent use. New starts nothing, so there is nothing to close.
+// is safe for concurrent use. New starts nothing; see [Service.Close] for what to
+// wait for at the end.
 type Service struct {
 	config   Config
 	store    Store
 	safe     *Safe
 	base     http.RoundTripper // calls of adapters
 	tokens   *http.Client      // token endpoints: no kept connections, no redirects
+	logins   *http.Client      // what Authenticators call: as tokens, with any answer
 	egress   guard.Policy
 	logger   *slog.Logger
 	quotasMu sync.Mutex
 	quotas   map[string]*quota
+
+	flightsMu  sync.Mutex
+	flights    map[Place]*flight
+	background sync.WaitGroup // refreshes under way; see Close
 }
 
 // New returns a service. Every fault of cfg is in the one error.
@@ -106,7 +112,7 @@ func New(cfg Config) (*Service, error) {
 	if err := faults.orNil(); err != nil {
 		return nil, err
 	}
-	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}}
+	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{}}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -126,7 +132,7 @@ func New(cfg Config) (*Service, error) {
 		single.DisableKeepAlives = true
 		tokenTransport = single
 	}
-	s.tokens = newTokenClient(tokenTransport)
+	s.tokens, s.logins = newTokenClient(tokenTransport, checkTokenAnswer), newTokenClient(tokenTransport, nil)
 	return s, nil
 }
 
@@ -246,8 +252,10 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 	if err != nil {
 		return err
 	}
-	if err := s.safe.Delete(ctx, place(in).CredentialKey); err != nil {
-		return err
+	for _, name := range []string{accountName, stateName} {
+		if err := s.safe.Delete(ctx, CredentialKey{Ref: ref, Name: name}); err != nil {
+			return err
+		}
 	}
 	if err := s.store.DeleteCheckpoints(ctx, ref); err != nil {
 		return wrap("delete checkpoints", ErrStore, err)
@@ -433,9 +441,12 @@ func (s *Service) checkEgress(u *url.URL) error {
 	return nil
 }
 
+// accountName is the name of the credential that opens an integration's account.
+const accountName = "account"
+
 // place is where the credential that opens an integration is kept.
 func place(in Integration) Place {
-	p := Place{CredentialKey: CredentialKey{Ref: in.Ref, Name: "account"}}
+	p := Place{CredentialKey: CredentialKey{Ref: in.Ref, Name: accountName}}
 	if u, err := url.Parse(in.BaseURL); err == nil {
 		p.Host = u.Host
 	}

@@ -2,6 +2,7 @@ package enlace
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -43,6 +44,7 @@ type Field struct {
 //   - apiUrl replaces the adapter's base URL (a sandbox, a self-hosted provider, a fake)
 //   - timeout bounds one attempt of a request, in milliseconds
 //   - retryAttempts is how often a request may be repeated after its first try
+//   - environment chooses one of the provider's [Environment]s, if it has several
 func CommonSettings() []Field {
 	return []Field{
 		{Name: "apiUrl", Label: "API address", Kind: FieldURL, Help: "Replaces the provider's usual address."},
@@ -51,6 +53,31 @@ func CommonSettings() []Field {
 		{Name: "retryAttempts", Label: "Retries", Kind: FieldInteger, Default: "3", Min: 0, Max: 10,
 			Help: "How often a request may be repeated after its first try."},
 	}
+}
+
+// commonSettings are CommonSettings, and "environment" where there is a choice.
+func (d Descriptor) commonSettings() []Field {
+	fields := CommonSettings()
+	if len(d.Environments) == 0 {
+		return fields
+	}
+	choice := Field{Name: "environment", Label: "Environment", Kind: FieldChoice, Default: d.Environments[0].Name}
+	for _, e := range d.Environments {
+		choice.Choices = append(choice.Choices, e.Name)
+	}
+	return append(fields, choice)
+}
+
+// placeholders are what may stand in the URLs of the descriptor: the settings and
+// the values of the chosen environment.
+func (d Descriptor) placeholders(s settings) map[string]string {
+	values := maps.Clone(s)
+	for _, e := range d.Environments {
+		if e.Name == s["environment"] {
+			maps.Copy(values, e.Values)
+		}
+	}
+	return values
 }
 
 // check says what is wrong with a value: the problem and what is allowed, or two
@@ -142,7 +169,7 @@ func (s settings) integer(name string) int {
 func resolveSettings(d Descriptor, given map[string]string) (settings, error) {
 	var faults ValidationError
 	resolved := settings{}
-	fields := append(CommonSettings(), d.Settings...)
+	fields := append(d.commonSettings(), d.Settings...)
 	for _, f := range fields {
 		value := given[f.Name]
 		if value == "" {

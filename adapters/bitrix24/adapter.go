@@ -60,7 +60,7 @@ func (Adapter) Describe() enlace.Descriptor {
 				Help: "https://<portal>/rest/<user id>/<secret>/, as the portal shows it"},
 			enlace.OAuth2{Name: SchemeOAuth, Title: "Application",
 				AuthURL: "{origin}/oauth/authorize/", TokenURL: "https://{authServer}/oauth/token/",
-				Place: enlace.Placement{Body: "auth"}, FixedRedirect: true, Life: time.Hour,
+				Place: enlace.Placement{Body: "auth"}, FixedRedirect: true, Life: time.Hour, RefreshLife: 180 * 24 * time.Hour,
 				Attributes: []string{"member_id", "user_id", "status", "client_endpoint", "server_endpoint"}},
 		},
 		Settings: []enlace.Field{
@@ -95,8 +95,9 @@ func entityType(entity string) (int, error) {
 	}
 	digits, ok := strings.CutPrefix(entity, "dynamic_")
 	id, err := strconv.Atoi(digits)
-	// 5 is the old invoice, which crm.item.* does not serve (sheet 5.1).
-	if !ok || err != nil || id < 1 || id == 5 {
+	// One number has one spelling, so that it has one checkpoint. 5 is the old
+	// invoice, which crm.item.* does not serve (sheet 5.1).
+	if !ok || err != nil || id < 1 || id == 5 || strconv.Itoa(id) != digits {
 		return 0, &enlace.Error{Op: "pull", Kind: enlace.ErrUnsupported, Outcome: enlace.OutcomeNotRun,
 			Message: entity + " is no kind of CRM item; smart processes are dynamic_<entityTypeId>"}
 	}

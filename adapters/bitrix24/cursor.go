@@ -44,25 +44,36 @@ func openCursor(ctx context.Context, c *enlace.Conn, req enlace.PullRequest) (cu
 		pos.Since, err = portalTime(ctx, c, req.Since)
 		return pos, err
 	}
-	var pos cursor
-	if err := json.Unmarshal([]byte(req.Cursor), &pos); err != nil || pos.Version != cursorVersion || !pos.valid() {
-		return pos, &enlace.Error{Op: "pull", Kind: enlace.ErrCursorExpired, Outcome: enlace.OutcomeNotRun}
+	pos, err := parseCursor(req.Cursor)
+	if err != nil || len(pos.Pending) > 0 {
+		return pos, err
 	}
-	if len(pos.Pending) > 0 {
-		return pos, nil
-	}
-	mark, err := time.Parse(time.RFC3339, pos.Mark)
-	if err != nil {
-		return pos, &enlace.Error{Op: "pull", Kind: enlace.ErrCursorExpired, Outcome: enlace.OutcomeNotRun}
-	}
+	mark, _ := time.Parse(time.RFC3339, pos.Mark) // checked by parseCursor
 	return cursor{Version: cursorVersion, Since: mark.Add(-overlap(c)).Format(time.RFC3339), Pending: []idRange{{}}}, nil
 }
 
+// parseCursor reads what page has written, and refuses everything else.
+func parseCursor(text enlace.Cursor) (cursor, error) {
+	var pos cursor
+	err := json.Unmarshal([]byte(text), &pos)
+	if err == nil && len(pos.Pending) == 0 {
+		_, err = time.Parse(time.RFC3339, pos.Mark)
+	}
+	if err != nil || pos.Version != cursorVersion || !pos.valid() {
+		return cursor{}, &enlace.Error{Op: "pull", Kind: enlace.ErrCursorExpired, Outcome: enlace.OutcomeNotRun}
+	}
+	return pos, nil
+}
+
+// valid says whether what is pending is nothing, one open range whose ids are not
+// known yet, or closed ranges with their density.
 func (p cursor) valid() bool {
+	if p.Density == 0 && len(p.Pending) > 0 {
+		return len(p.Pending) == 1 && p.Pending[0].To == 0 && p.Pending[0].After >= 0
+	}
 	last := int64(0)
-	for i, r := range p.Pending {
-		open := r.To == 0
-		if r.After < last || (open && (i < len(p.Pending)-1 || p.Density > 0)) || (!open && r.To <= r.After) {
+	for _, r := range p.Pending {
+		if r.After < last || r.To <= r.After {
 			return false
 		}
 		last = r.To

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/adapters/bitrix24"
@@ -326,5 +327,14 @@ func editRequests(portal *bitrix24test.Portal, edit func(body string) string) ht
 		edited := edit(string(body))
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(edited)), int64(len(edited))
 		return portal.Transport().RoundTrip(r)
+	})
+}
+
+// bubble runs a subtest in virtual time: the portal's limits make real waits long.
+// The bubble does not end before all its goroutines have.
+func bubble(t *testing.T, name string, run func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, run)
 	})
 }

@@ -3,7 +3,9 @@ package bitrix24
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,8 +40,7 @@ type timing struct {
 
 // list reads one page by a single call.
 func list(ctx context.Context, c *enlace.Conn, entity string, p listParams) (listPage, error) {
-	// Until the portal has told how long a command takes, a command counts as nothing.
-	release, err := c.Budget(listMethod).Acquire(ctx, 0)
+	release, err := c.Budget(listMethod).Acquire(ctx, leastCost)
 	if err != nil {
 		return listPage{}, err
 	}
@@ -57,11 +58,12 @@ func list(ctx context.Context, c *enlace.Conn, entity string, p listParams) (lis
 // parseList cuts the answer of one list call into records.
 func parseList(body []byte, entity string) (listPage, error) {
 	var page listPage
+	found := false
 	s := rawjson.NewScanner(body)
 	for key := range s.Object() {
 		switch string(key) {
 		case "result":
-			scanItems(s, entity, &page)
+			found = scanItems(s, entity, &page)
 		case "total":
 			total, _ := rawjson.Int(s.Value())
 			page.total = int(total)
@@ -69,8 +71,18 @@ func parseList(body []byte, entity string) (listPage, error) {
 			page.timing = scanTiming(s)
 		}
 	}
-	return page, protocolError(s.End())
+	if err := s.End(); err != nil {
+		return listPage{}, protocolError(err)
+	}
+	if !found {
+		return listPage{}, protocolError(errNoItems)
+	}
+	return page, nil
 }
+
+// errNoItems is an answer that holds no list. It must not pass for an empty one,
+// or the walk would end there.
+var errNoItems = errors.New("the answer holds no items")
 
 // batch reads several pages by one call. Pages come in the order of the params;
 // a command that failed has its error in its page.
@@ -125,8 +137,7 @@ func parseBatch(body []byte, entity string, commands int) ([]listPage, error) {
 			forEachCommand(s, commands, func(i int) {
 				switch name {
 				case "result":
-					answered[i] = true
-					scanItems(s, entity, &pages[i])
+					answered[i] = scanItems(s, entity, &pages[i])
 				case "result_error":
 					answered[i] = true
 					pages[i].err = scanCommandError(s)
@@ -139,10 +150,8 @@ func parseBatch(body []byte, entity string, commands int) ([]listPage, error) {
 	if err := s.End(); err != nil {
 		return nil, protocolError(err)
 	}
-	for _, ok := range answered {
-		if !ok {
-			return nil, &enlace.Error{Op: "batch", Kind: enlace.ErrProtocol, Outcome: enlace.OutcomeRan, Message: "a command is without an answer"}
-		}
+	if slices.Contains(answered, false) {
+		return nil, protocolError(errNoItems)
 	}
 	return pages, nil
 }
@@ -164,24 +173,25 @@ func forEachCommand(s *rawjson.Scanner, commands int, visit func(i int)) {
 	}
 }
 
-// scanItems reads {"items": [...]}.
-func scanItems(s *rawjson.Scanner, entity string, page *listPage) {
+// scanItems reads {"items": [...]} and says whether it was that.
+func scanItems(s *rawjson.Scanner, entity string, page *listPage) (found bool) {
 	if s.Kind() != rawjson.KindObject {
-		s.Value() // an empty map comes as an array
-		return
+		return string(s.Value()) == "[]" // an empty map comes as an array
 	}
 	for key := range s.Object() {
 		if string(key) != "items" || s.Kind() != rawjson.KindArray {
 			continue
 		}
+		found = true
 		page.records = make([]enlace.Record, 0, pageSize)
 		for range s.Array() {
 			page.records = append(page.records, scanRecord(s, entity))
 		}
 	}
 	if n := len(page.records); n > 0 {
-		page.last, _ = strconv.ParseInt(page.records[n-1].ID, 10, 64)
+		page.last, _ = parseID(page.records[n-1].ID)
 	}
+	return found
 }
 
 // scanRecord takes one item as it is and looks at its id and time of change only.
@@ -235,21 +245,17 @@ func seconds(raw []byte) time.Duration {
 }
 
 func scanCommandError(s *rawjson.Scanner) error {
-	var code, description string
-	if s.Kind() != rawjson.KindObject {
-		code, _ = rawjson.String(s.Value())
-	} else {
-		for key := range s.Object() {
-			switch string(key) {
-			case "error":
-				code, _ = rawjson.String(s.Value())
-			case "error_description":
-				description, _ = rawjson.String(s.Value())
-			}
-		}
+	raw := s.Value()
+	code, isText := rawjson.String(raw)
+	var description string
+	if !isText {
+		code, description, _ = errorOf(raw)
 	}
 	e := classifyCode(code, description, 0)
 	e.Op, e.Code, e.Message = listMethod, code, description
+	if errors.Is(e.Kind, enlace.ErrTokenExpired) {
+		e.Kind = enlace.ErrUnavailable // it died while the batch ran; the next call brings a fresh one
+	}
 	return e
 }
 

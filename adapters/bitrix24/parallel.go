@@ -1,6 +1,7 @@
 package bitrix24
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -20,13 +21,23 @@ const (
 	// a page that comes back full may not be the whole range, which costs one
 	// command more.
 	fill = 0.85
-	// patience is how many batches in a row may be turned away before the walk
-	// gives up.
+	// firstBatch is how many commands a batch has at most as long as nothing is
+	// known about their time, which is when a walk is taken up again.
+	firstBatch = 5
+	// patience is how many waves of batches in a row may be turned away before the
+	// walk gives up.
 	patience = 8
+	// maxRanges bounds the plan, at about a million items. Where there are more,
+	// ranges are wider, and cut further as they prove to be full.
+	maxRanges = 25_000
+	// leastCost is what a command counts whose time is not known: enough to wait
+	// for the portal's allowance when all of it is used.
+	leastCost = 1 * time.Nanosecond
 )
 
-// plan is what the first answers tell about the work to be done.
+// plan is what the answers so far tell about the work to be done.
 type plan struct {
+	measured   bool          // there has been an answer
 	cost       time.Duration // the portal's time for one command
 	recordSize int           // bytes
 }
@@ -41,13 +52,14 @@ func (w *walk) parallel(ctx context.Context, yield func(enlace.Page, error) bool
 			return
 		}
 	}
-	if w.readRanges(ctx, yield) {
+	if w.pos.Density == 0 || w.readRanges(ctx, yield) {
 		w.sequential(ctx, 0, yield)
 	}
 }
 
 // survey reads the first page and finds out how many items there are and how
-// their ids are spread, by two calls at the same time.
+// their ids are spread, by two calls at the same time. Without a density after it
+// the ids could not be seen, and the rest must be read page by page.
 func (w *walk) survey(ctx context.Context) (enlace.Page, error) {
 	r := w.pos.Pending[0]
 	first, last := w.params(r), w.params(r)
@@ -60,11 +72,8 @@ func (w *walk) survey(ctx context.Context) (enlace.Page, error) {
 	both.Go(func() { head, headErr = list(ctx, w.conn, w.entity, first) })
 	both.Go(func() { tail, tailErr = list(ctx, w.conn, w.entity, last) })
 	both.Wait()
-	if err := errors.Join(headErr, tailErr); err != nil {
-		if headErr != nil {
-			return enlace.Page{}, headErr
-		}
-		return enlace.Page{}, tailErr
+	if err := cmp.Or(headErr, tailErr); err != nil {
+		return enlace.Page{}, err
 	}
 	if err := checkRange(head, r); err != nil {
 		return enlace.Page{}, err
@@ -72,24 +81,34 @@ func (w *walk) survey(ctx context.Context) (enlace.Page, error) {
 	w.pos.begin(head.timing)
 	w.pos.Total = max(head.total, len(head.records))
 	w.learn(head)
-	if len(head.records) < pageSize {
-		w.pos.Pending = w.pos.Pending[1:]
-		return w.pos.page(head.records), nil
-	}
-	// The greatest id is the first of the descending page. What is created behind
-	// it while we read is found by the next run by change.
-	greatest := head.last
-	for _, record := range tail.records {
-		if id, err := parseID(record.ID); err == nil {
-			greatest = max(greatest, id)
-		}
-	}
-	w.pos.Pending = nil
-	if greatest > head.last {
+	// What is created behind the greatest id while we read is found by the next
+	// run by change. The total is for the plan only: portals are known to be wrong
+	// about it (sheet, Q22).
+	greatest := greatestID(tail)
+	switch {
+	case len(head.records) < pageSize || greatest == head.last:
+		w.pos.Pending = nil
+	case greatest > head.last:
 		w.pos.Pending = []idRange{{head.last, greatest}}
 		w.pos.Density = density(w.pos.Total-len(head.records), greatest-head.last)
+	default: // the order was not kept, or the greatest ids have just been deleted
+		w.pos.Pending = []idRange{{After: head.last}}
 	}
 	return w.pos.page(head.records), nil
+}
+
+// greatestID is the first id of a page in descending order; 0 if the page is not
+// in that order.
+func greatestID(page listPage) int64 {
+	var greatest, previous int64
+	for i, record := range page.records {
+		id, err := parseID(record.ID)
+		if err != nil || (i > 0 && id >= previous) {
+			return 0
+		}
+		greatest, previous = max(greatest, id), id
+	}
+	return greatest
 }
 
 // density is items per id, more than 0 and at most 1.
@@ -99,6 +118,7 @@ func density(items int, ids int64) float64 {
 
 // learn takes the measure of a page for the plan.
 func (w *walk) learn(page listPage) {
+	w.plan.measured = true
 	if page.timing.duration > 0 {
 		w.plan.cost = page.timing.duration
 	}
@@ -114,6 +134,7 @@ func (w *walk) learn(page listPage) {
 // batchResult is what became of a batch.
 type batchResult struct {
 	ranges []idRange
+	wave   int // of the walk when the batch was sent
 	pages  []listPage
 	err    error
 }
@@ -124,7 +145,7 @@ type batchResult struct {
 func (w *walk) readRanges(ctx context.Context, yield func(enlace.Page, error) bool) (plain bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	results := make(chan batchResult)
-	flying, refused := 0, 0
+	flying := 0
 	defer func() {
 		cancel()
 		for range flying {
@@ -135,17 +156,17 @@ func (w *walk) readRanges(ctx context.Context, yield func(enlace.Page, error) bo
 	for len(queue) > 0 || flying > 0 {
 		for flying < w.lanes && len(queue) > 0 {
 			n := w.width(len(queue), w.lanes-flying)
-			ranges, cost := queue[:n:n], w.plan.cost
+			sent, cost := batchResult{ranges: queue[:n:n], wave: w.wave}, w.plan.cost
 			queue = queue[n:]
 			flying++
-			go func() { results <- w.readBatch(ctx, ranges, cost) }()
+			go func() { results <- w.readBatch(ctx, sent, cost) }()
 		}
 		result := <-results
 		flying--
 		records, again, err := w.take(result)
 		queue = append(again, queue...)
 		if err != nil {
-			if !w.bears(err, &refused) {
+			if !w.bears(err, result.wave) {
 				yield(enlace.Page{}, err)
 				return false
 			}
@@ -154,7 +175,7 @@ func (w *walk) readRanges(ctx context.Context, yield func(enlace.Page, error) bo
 			}
 			continue
 		}
-		refused = 0
+		w.refused = 0
 		if page := w.pos.page(records); !yield(page, nil) || page.Done {
 			return false
 		}
@@ -162,14 +183,26 @@ func (w *walk) readRanges(ctx context.Context, yield func(enlace.Page, error) bo
 	return false
 }
 
+// passing says whether what went wrong may be due to the load: then less of it
+// may help, and another batch can do no harm.
+func passing(err error) bool {
+	return errors.Is(err, enlace.ErrRateLimited) || errors.Is(err, enlace.ErrUnavailable) ||
+		errors.Is(err, enlace.ErrProtocol) || errors.Is(err, enlace.ErrTooLarge)
+}
+
 // bears says whether the walk goes on after a batch was turned away, with fewer
-// lanes. At 0 lanes the rest is read page by page.
-func (w *walk) bears(err error, refused *int) bool {
-	if !errors.Is(err, enlace.ErrRateLimited) && !errors.Is(err, enlace.ErrUnavailable) {
+// lanes. At 0 lanes the rest is read page by page. Batches that were under way
+// together are turned away together, so those of a wave count once.
+func (w *walk) bears(err error, wave int) bool {
+	if !passing(err) {
 		return false
 	}
-	*refused++
-	if *refused > patience {
+	if wave < w.wave {
+		return true
+	}
+	w.wave++
+	w.refused++
+	if w.refused > patience {
 		return false
 	}
 	if e, ok := errors.AsType[*enlace.Error](err); ok && e.Partial {
@@ -180,16 +213,15 @@ func (w *walk) bears(err error, refused *int) bool {
 }
 
 // readBatch reads one page of each range, when the portal's run time allows it.
-func (w *walk) readBatch(ctx context.Context, ranges []idRange, cost time.Duration) batchResult {
-	result := batchResult{ranges: ranges}
+func (w *walk) readBatch(ctx context.Context, result batchResult, cost time.Duration) batchResult {
 	budget := w.conn.Budget(listMethod)
-	release, err := budget.Acquire(ctx, cost*time.Duration(len(ranges)))
+	release, err := budget.Acquire(ctx, max(leastCost, cost*time.Duration(len(result.ranges))))
 	if err != nil {
 		result.err = err
 		return result
 	}
-	commands := make([]listParams, len(ranges))
-	for i, r := range ranges {
+	commands := make([]listParams, len(result.ranges))
+	for i, r := range result.ranges {
 		commands[i] = w.params(r)
 	}
 	result.pages, result.err = batch(ctx, w.conn, w.entity, commands)
@@ -233,23 +265,29 @@ func later(a, b time.Time) time.Time {
 }
 
 // take books what a batch has brought, and returns its records and the ranges
-// that must be asked for again. If nothing came of it there is an error.
+// that must be asked for again. With an error nothing came of the batch, and
+// nothing is booked: whatever is booked has its records returned.
 func (w *walk) take(result batchResult) (records []enlace.Record, again []idRange, err error) {
 	if result.err != nil {
 		return nil, result.ranges, result.err
 	}
 	for i, page := range result.pages {
-		r := result.ranges[i]
-		if page.err != nil {
-			if !errors.Is(page.err, enlace.ErrRateLimited) {
-				return nil, result.ranges, page.err
-			}
-			again, err = append(again, r), page.err
+		if page.err != nil && passing(page.err) {
+			err = page.err
 			continue
 		}
-		if err := checkRange(page, r); err != nil {
-			return nil, result.ranges, err
+		if fatal := cmp.Or(page.err, checkRange(page, result.ranges[i])); fatal != nil {
+			return nil, result.ranges, fatal
 		}
+	}
+	read := 0
+	for i, page := range result.pages {
+		r := result.ranges[i]
+		if page.err != nil {
+			again = append(again, r)
+			continue
+		}
+		read++
 		w.learn(page)
 		records = append(records, page.records...)
 		if len(page.records) < pageSize || page.last == r.To || r.To-r.After <= pageSize {
@@ -259,7 +297,7 @@ func (w *walk) take(result batchResult) (records []enlace.Record, again []idRang
 		w.pos.done(r.After, page.last)
 		again = append(again, splitDense(idRange{page.last, r.To}, density(pageSize, page.last-r.After))...)
 	}
-	if len(again) < len(result.ranges) || len(records) > 0 {
+	if read > 0 {
 		err = nil
 	}
 	return records, again, err
@@ -269,6 +307,9 @@ func (w *walk) take(result batchResult) (records []enlace.Record, again []idRang
 // lanes, as far as the limits of one call allow.
 func (w *walk) width(commands, idle int) int {
 	n := min((commands+idle-1)/idle, batchSize)
+	if !w.plan.measured {
+		n = min(n, firstBatch)
+	}
 	if w.plan.cost > 0 {
 		n = min(n, int(batchTime/w.plan.cost))
 	}
@@ -278,12 +319,20 @@ func (w *walk) width(commands, idle int) int {
 	return max(n, 1)
 }
 
-// split cuts what is pending into ranges of about one page each. A range of not
-// more ids than a page has rows needs no second look.
+// split cuts what is pending into ranges of about one page each, but not into more
+// than maxRanges: totals and ids come from outside. A range of not more ids than a
+// page has rows needs no second look.
 func (w *walk) split() []idRange {
 	width := int64(pageSize)
 	if w.pos.Density < 0.9 {
 		width = idsFor(w.pos.Density)
+	}
+	var ids int64
+	for _, r := range w.pos.Pending {
+		ids += r.To - r.After
+	}
+	for ids/width >= maxRanges {
+		width *= 2 // a full range of two pages leaves exactly one
 	}
 	var ranges []idRange
 	for _, r := range w.pos.Pending {

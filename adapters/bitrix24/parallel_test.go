@@ -22,6 +22,9 @@ type layout struct {
 	name  string
 	seeds []bitrix24test.Seed
 	gaps  float64 // part of the seeded records that is deleted again, at random
+	// clusters says that most ids lie in a small part of their range. The plan
+	// takes them for evenly spread, and pays once for that and once for the cluster.
+	clusters bool
 }
 
 func (l layout) fill(portal *bitrix24test.Portal) (ids []string) {
@@ -46,11 +49,11 @@ var layouts = func() []layout {
 		{name: "late start", seeds: []bitrix24test.Seed{{Count: 10_000, FirstID: 1e9}}},
 		{name: "every seventh", seeds: []bitrix24test.Seed{{Count: 5_000, Stride: 7}}},
 		{name: "every thousandth", seeds: []bitrix24test.Seed{{Count: 5_000, Stride: 1000}}},
-		{name: "a cluster and a few far away", seeds: []bitrix24test.Seed{{Count: 10_000}, {Count: 7, FirstID: 1e12, Stride: 1e9}}},
-		{name: "a few and a cluster far away", seeds: []bitrix24test.Seed{{Count: 60, Stride: 1e9}, {Count: 10_000, FirstID: 1e12}}},
+		{name: "a cluster and a few far away", seeds: []bitrix24test.Seed{{Count: 10_000}, {Count: 7, FirstID: 1e12, Stride: 1e9}}, clusters: true},
+		{name: "a few and a cluster far away", seeds: []bitrix24test.Seed{{Count: 60, Stride: 1e9}, {Count: 10_000, FirstID: 1e12}}, clusters: true},
 		{name: "gaps at random", seeds: []bitrix24test.Seed{{Count: 10_000}}, gaps: 0.5},
 		{name: "many gaps at random", seeds: []bitrix24test.Seed{{Count: 40_000, FirstID: 500}}, gaps: 0.95},
-		{name: "beyond 2^53", seeds: []bitrix24test.Seed{{Count: 3_000, FirstID: 1<<53 - 1000}, {Count: 2_000, FirstID: 1<<62 + 1, Stride: 3}}},
+		{name: "beyond 2^53", seeds: []bitrix24test.Seed{{Count: 3_000, FirstID: 1<<53 - 1000}, {Count: 2_000, FirstID: 1<<62 + 1, Stride: 3}}, clusters: true},
 		{name: "the greatest ids", seeds: []bitrix24test.Seed{{Count: 120, FirstID: 1<<63 - 120}}},
 	}
 	for _, n := range []int{0, 1, 49, 50, 51, 99, 100, 101} {
@@ -62,8 +65,7 @@ var layouts = func() []layout {
 func TestEveryRecordComesOnceWhateverTheIDs(t *testing.T) {
 	for _, l := range layouts {
 		for _, lanes := range []string{"1", "2", "10", "50"} {
-			t.Run(l.name+", lanes "+lanes, func(t *testing.T) {
-				t.Parallel()
+			bubble(t, l.name+", lanes "+lanes, func(t *testing.T) {
 				portal := bitrix24test.New(bitrix24test.Options{})
 				ids := l.fill(portal)
 				h := webhookHost(t, portal, map[string]string{"lanes": lanes})
@@ -82,7 +84,11 @@ func TestEveryRecordComesOnceWhateverTheIDs(t *testing.T) {
 				}
 				stats := portal.Stats()
 				commands := stats.Methods["crm.item.list"].Requests + stats.Methods["crm.item.list"].Commands
-				if most := len(ids)/50*135/100 + 60; commands > most {
+				most := len(ids)/50*135/100 + 60
+				if l.clusters {
+					most += len(ids) / 50
+				}
+				if commands > most {
 					t.Errorf("%d commands for %d records, want at most %d", commands, len(ids), most)
 				}
 			})
@@ -99,8 +105,7 @@ func TestWalkThatIsCutOffGoesOn(t *testing.T) {
 		{name: "gaps", seeds: []bitrix24test.Seed{{Count: 1_500}}, gaps: 0.4},
 	} {
 		for _, modes := range [][2]string{{"1", "1"}, {"1", "4"}, {"4", "1"}, {"4", "4"}, {"7", "50"}} {
-			t.Run(l.name+", lanes "+strings.Join(modes[:], " then "), func(t *testing.T) {
-				t.Parallel()
+			bubble(t, l.name+", lanes "+strings.Join(modes[:], " then "), func(t *testing.T) {
 				portal := bitrix24test.New(bitrix24test.Options{})
 				ids := l.fill(portal)
 				before := webhookHost(t, portal, map[string]string{"lanes": modes[0]})
@@ -132,7 +137,7 @@ func TestWalkThatIsCutOffGoesOn(t *testing.T) {
 // Those that are there from beginning to end must come, each once.
 func TestChangesDuringAWalk(t *testing.T) {
 	for _, lanes := range []string{"1", "10"} {
-		t.Run("lanes "+lanes, func(t *testing.T) {
+		bubble(t, "lanes "+lanes, func(t *testing.T) {
 			const contacts = 5_000
 			var portal *bitrix24test.Portal
 			var requests atomic.Int64
@@ -180,7 +185,7 @@ func TestChangesDuringAWalk(t *testing.T) {
 func TestRecordsAreThePortalsOwnBytes(t *testing.T) {
 	for name, quirks := range map[string]bitrix24test.Quirks{"plain": {}, "escaped": {EscapeJSON: true, WholeSeconds: true}} {
 		for _, lanes := range []string{"1", "10"} {
-			t.Run(name+", lanes "+lanes, func(t *testing.T) {
+			bubble(t, name+", lanes "+lanes, func(t *testing.T) {
 				portal := bitrix24test.New(bitrix24test.Options{Quirks: quirks})
 				portal.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 130, FirstID: 1 << 60})
 				id := portal.Put(bitrix24test.Contact, map[string]any{"name": "Zoë", "UF_CRM_1700000001": "NIF/1 \"x\"",
@@ -219,7 +224,7 @@ func TestRecordsAreThePortalsOwnBytes(t *testing.T) {
 				if fields.Tax != `NIF/1 "x"` || string(fields.Points) != "null" || len(fields.FM) != 1 || fields.FM[0].Value != "+351" {
 					t.Errorf("user fields or multifields are wrong: %+v in %s", fields, own.Data)
 				}
-				if own.Modified.IsZero() || time.Since(own.Modified) > time.Minute {
+				if own.Modified.IsZero() || time.Since(own.Modified) > time.Hour {
 					t.Errorf("modified at %v", own.Modified)
 				}
 			})
@@ -272,21 +277,23 @@ func TestLanesBoundTheRequestsInFlight(t *testing.T) {
 // TestPortalThatDoesNotKeepTheOrder reads from a portal whose newest items cannot
 // be asked for: the walk must not take the first page for everything.
 func TestPortalThatDoesNotKeepTheOrder(t *testing.T) {
-	portal := bitrix24test.New(bitrix24test.Options{})
-	ids := layout{seeds: []bitrix24test.Seed{{Count: 220}}}.fill(portal)
-	h := webhookHost(t, portal, nil)
-	h.config.Transport = editRequests(portal, func(body string) string { return strings.ReplaceAll(body, `"DESC"`, `"ASC"`) })
-	h.restart()
-	into := newInbox()
-	h.syncAll(into, enlace.SyncOptions{})
-	into.wantOnce(t, ids)
+	synctest.Test(t, func(t *testing.T) {
+		portal := bitrix24test.New(bitrix24test.Options{})
+		ids := layout{seeds: []bitrix24test.Seed{{Count: 220}}}.fill(portal)
+		h := webhookHost(t, portal, nil)
+		h.config.Transport = editRequests(portal, func(body string) string { return strings.ReplaceAll(body, `"DESC"`, `"ASC"`) })
+		h.restart()
+		into := newInbox()
+		h.syncAll(into, enlace.SyncOptions{})
+		into.wantOnce(t, ids)
+	})
 }
 
 // TestTotalIsNotTrusted reads from portals whose total is wrong, as it is for
 // some methods (Bitrix24 sheet, Q22).
 func TestTotalIsNotTrusted(t *testing.T) {
 	for _, total := range []string{"0", "50", "-3", "9000000000000000000", `"many"`, "null"} {
-		t.Run(total, func(t *testing.T) {
+		bubble(t, total, func(t *testing.T) {
 			portal := bitrix24test.New(bitrix24test.Options{})
 			ids := layout{seeds: []bitrix24test.Seed{{Count: 900}, {Count: 1, FirstID: 1 << 61}}}.fill(portal)
 			h := webhookHost(t, portal, nil)
@@ -302,15 +309,17 @@ func TestTotalIsNotTrusted(t *testing.T) {
 }
 
 func TestProgressKnowsTheTotal(t *testing.T) {
-	portal := bitrix24test.New(bitrix24test.Options{})
-	portal.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 777})
-	h := webhookHost(t, portal, nil)
-	var totals []int
-	result := h.syncAll(newInbox(), enlace.SyncOptions{Progress: func(p enlace.Progress) { totals = append(totals, p.Total) }})
-	if got := slices.Compact(totals); len(got) != 1 || got[0] != 777 {
-		t.Errorf("the totals were %v", got)
-	}
-	if got := result.Entities["contacts"].Created; got != 777 {
-		t.Errorf("%d records were created", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		portal := bitrix24test.New(bitrix24test.Options{})
+		portal.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 777})
+		h := webhookHost(t, portal, nil)
+		var totals []int
+		result := h.syncAll(newInbox(), enlace.SyncOptions{Progress: func(p enlace.Progress) { totals = append(totals, p.Total) }})
+		if got := slices.Compact(totals); len(got) != 1 || got[0] != 777 {
+			t.Errorf("the totals were %v", got)
+		}
+		if got := result.Entities["contacts"].Created; got != 777 {
+			t.Errorf("%d records were created", got)
+		}
+	})
 }

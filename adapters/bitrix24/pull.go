@@ -42,8 +42,11 @@ type walk struct {
 	entity string
 	typeID int
 	pos    cursor
-	lanes  int
 	plan   plan
+
+	lanes   int // batches at a time; 0 is page by page from here on
+	wave    int // how often batches were turned away, those under way together counting once
+	refused int // the same, since the last batch that brought something
 }
 
 func newWalk(ctx context.Context, c *enlace.Conn, req enlace.PullRequest) (*walk, error) {
@@ -80,7 +83,7 @@ func (w *walk) pull(ctx context.Context, limit int) (enlace.Page, error) {
 	whole := len(page.records) < pageSize
 	if limit > 0 && len(page.records) > limit {
 		page.records, whole = page.records[:limit], false
-		page.last, _ = strconv.ParseInt(page.records[limit-1].ID, 10, 64)
+		page.last, _ = parseID(page.records[limit-1].ID) // checked by checkRange
 	}
 	if whole || page.last == r.To {
 		w.pos.Pending = w.pos.Pending[1:]
@@ -112,8 +115,11 @@ func (w *walk) sequential(ctx context.Context, limit int, yield func(enlace.Page
 func checkRange(page listPage, r idRange) error {
 	previous := r.After
 	for _, record := range page.records {
-		id, err := strconv.ParseInt(record.ID, 10, 64)
-		if err != nil || id <= previous || (r.To > 0 && id > r.To) {
+		id, err := parseID(record.ID)
+		if err != nil {
+			return &enlace.Error{Op: listMethod, Kind: enlace.ErrProtocol, Outcome: enlace.OutcomeRan, Message: "an item without an id"}
+		}
+		if id <= previous || (r.To > 0 && id > r.To) {
 			return &enlace.Error{Op: listMethod, Kind: enlace.ErrCursorStalled, Outcome: enlace.OutcomeRan,
 				Message: "the portal did not keep to the order or the range of ids that was asked for"}
 		}

@@ -61,6 +61,21 @@ func TestTokenExpiresByTime(t *testing.T) {
 	}
 }
 
+// The provider refuses an old token also if the host does not know its age.
+func TestTokenOfUnknownAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := fake.New(fake.Options{TokenLife: time.Minute})
+		credential := p.OAuth2()
+		credential.Token.Expiry = time.Time{}
+		h := newHost(t, p, credential)
+		time.Sleep(time.Minute)
+		h.mustSync("contacts")
+		if n := p.Effects(fake.OpToken); n != 1 {
+			t.Errorf("%d tokens issued, want 1", n)
+		}
+	})
+}
+
 func TestRevokedAccess(t *testing.T) {
 	for scheme := range expiring(fake.New(fake.Options{})) {
 		t.Run(scheme, func(t *testing.T) {

@@ -45,6 +45,9 @@ func (h *host) take(_ context.Context, b enlace.Batch) (enlace.Changes, error) {
 		h.data[b.Entity] = map[string]enlace.Record{}
 	}
 	for _, r := range b.Records {
+		if r.Deleted != (r.Data == nil) {
+			h.t.Errorf("%s %s: deleted %v, data %s", r.Entity, r.ID, r.Deleted, r.Data)
+		}
 		if delete(h.data[b.Entity], r.ID); !r.Deleted {
 			h.data[b.Entity][r.ID] = r
 		}

@@ -125,6 +125,7 @@ func TestLatencyAndHangHonourTheContext(t *testing.T) {
 func TestClockSkew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := fake.New(fake.Options{ClockSkew: 3 * time.Hour})
+		time.Sleep(1001 * time.Microsecond)
 		p.Seed("contacts", 1)
 		if ahead := time.Until(p.Records("contacts")[0].Modified); ahead != 3*time.Hour {
 			t.Errorf("the record is %v ahead", ahead)

@@ -85,7 +85,7 @@ func TestIncrementalRuns(t *testing.T) {
 func TestSinceIsInclusive(t *testing.T) {
 	p := fake.New(fake.Options{})
 	p.Seed("contacts", 30)
-	since := p.Records("contacts")[10].Modified
+	since := p.Records("contacts")[15].Modified // which it shares with those from 10 on
 	read := 0
 	h := newHost(t, p, p.APIKey())
 	for _, err := range h.service.Records(t.Context(), h.ref, enlace.PullRequest{Entity: "contacts", Since: since}) {
@@ -123,12 +123,17 @@ func TestEditsDuringAWalkAreSeen(t *testing.T) {
 
 func TestTotalIsThatOfTheWalk(t *testing.T) {
 	p := fake.New(fake.Options{PageSize: 4})
-	p.Seed("notes", 10)
+	p.Seed("contacts", 10)
 	h := newHost(t, p, p.APIKey())
-	for page, err := range h.service.Pages(t.Context(), h.ref, enlace.PullRequest{Entity: "notes"}) {
-		if err != nil || page.Total != 10 {
-			t.Errorf("total %d, %v", page.Total, err)
+	var mark enlace.Cursor
+	for _, want := range []int{10, 6} {
+		for page, err := range h.service.Pages(t.Context(), h.ref, enlace.PullRequest{Entity: "contacts", Cursor: mark}) {
+			if err != nil || page.Total != want {
+				t.Errorf("total %d, want %d, %v", page.Total, want, err)
+			}
+			mark = page.Next
 		}
+		p.Seed("contacts", 6)
 	}
 }
 

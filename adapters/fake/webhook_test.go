@@ -62,8 +62,9 @@ func TestForgeriesAreRefused(t *testing.T) {
 }
 
 func TestParseWebhookRefusesJunk(t *testing.T) {
+	const whole = `{"type":"a","entity":"b","record_id":"c","at":"2026-01-01T00:00:00Z"}`
 	for _, body := range []string{"", "null", "[]", "{}", `{"events":[]}`, `{"events":[null]}`, `{"events":[{"type":"x"}]}`, `{"events":[{"type":1}]}`,
-		`{"events":[` + strings.Repeat(`{"type":"a","entity":"b","record_id":"c","at":"2026-01-01T00:00:00Z"},`, 100) + `{}]}`} {
+		`{"events":[` + strings.Repeat(whole+",", 100) + whole + `]}`} {
 		_, err := fake.Adapter{}.ParseWebhook(t.Context(), enlace.Delivery{Body: []byte(body)})
 		kind(t, err, "protocol")
 	}

@@ -80,6 +80,10 @@ func (x *exchange) try(target *url.URL) {
 
 // enter waits at the gate. It is false, with err set, if that is in vain.
 func (x *exchange) enter() bool {
+	if err := x.ctx.Err(); err != nil {
+		x.err = x.fault(err)
+		return false
+	}
 	gate := x.sender.Gate
 	if gate == nil || gate.pass() {
 		return true

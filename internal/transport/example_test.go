@@ -13,7 +13,7 @@ import (
 )
 
 func ExampleSender() {
-	refusals := 2
+	refusals := 1
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refusals--; refusals >= 0 {
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -51,5 +51,5 @@ func ExampleSender() {
 		Body:   []byte(`{"name":"Ana"}`),
 	})
 	fmt.Println(string(response.Body), response.Attempts, err)
-	// Output: created for tenant 1 3 <nil>
+	// Output: created for tenant 1 2 <nil>
 }

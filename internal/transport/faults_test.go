@@ -55,6 +55,26 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
+// virtual runs test in virtual time with a Sender, over a real http.Transport and
+// http.Server, for http://api.example.com. opened counts the connections.
+func virtual(t *testing.T, handler http.Handler, test func(t *testing.T, s *transport.Sender, opened *int)) {
+	synctest.Test(t, func(t *testing.T) {
+		network := newPipes()
+		opened := 0
+		network.refuse = func() bool { opened++; return false }
+		server := &http.Server{Handler: handler}
+		var group sync.WaitGroup
+		group.Go(func() { _ = server.Serve(network) })
+		base := &http.Transport{DialContext: network.dial}
+		s := inMemory(base)
+		s.Endpoint = parse("http://api.example.com")
+		test(t, s, &opened)
+		base.CloseIdleConnections()
+		server.Close()
+		group.Wait()
+	})
+}
+
 // The faults of a script, one for each request that arrives.
 const (
 	succeed = iota

@@ -61,7 +61,7 @@ func TestNoSecretInErrorsAndObservations(t *testing.T) {
 			io.WriteString(w, strings.Repeat(r.URL.String(), 1000))
 		}
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close) // after the parallel subtests
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +95,8 @@ func TestNoSecretInErrorsAndObservations(t *testing.T) {
 	bad.Method = "not a method"
 	requests["bad method"] = bad
 
+	// That the server was reached at all; a broken answer has no status.
+	reached := map[string]int{"status": 400, "server": 500, "limit": 429, "login": 401, "redirect": 302, "chunk": 200, "gzip": 200, "large": 200}
 	for name, r := range requests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,9 +108,12 @@ func TestNoSecretInErrorsAndObservations(t *testing.T) {
 				s.Reauthorize = func(context.Context) error { return nil }
 				s.Observe = func(_ context.Context, a transport.Attempt) { clean(t, a) }
 				r.Idempotent = idempotent
-				_, err := s.Send(t.Context(), r)
+				response, err := s.Send(t.Context(), r)
 				if err == nil {
 					t.Fatal("no error")
+				}
+				if want, ok := reached[name]; ok && response.Status != want {
+					t.Errorf("status %d, want %d: %v", response.Status, want, err)
 				}
 				clean(t, err)
 			}

@@ -241,6 +241,17 @@ func TestCancelledCallerReturnsAtOnce(t *testing.T) {
 	}
 }
 
+func TestCancelledBeforehand(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	sent := 0
+	_, err := inMemory(answers(&sent, answer(200, ""))).Send(ctx, get(endpoint))
+	wantStage(t, err, transport.NotSent, context.Canceled)
+	if sent != 0 {
+		t.Error("sent")
+	}
+}
+
 func TestReauthorizeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent, refreshed int
@@ -525,21 +536,22 @@ func TestLargeBodyIsSentAgainUnchanged(t *testing.T) {
 	for i := range body {
 		body[i] = byte(i * 31)
 	}
-	var sent atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	sent := 0
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		received, err := io.ReadAll(r.Body)
 		if err != nil || !bytes.Equal(received, body) {
 			t.Errorf("received %d bytes, not what was sent: %v", len(received), err)
 		}
-		if sent.Add(1) < 4 {
+		if sent++; sent < 4 {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
-	}))
-	defer server.Close()
-	r := transport.Request{Method: http.MethodPut, URL: parse(server.URL), Body: body, Idempotent: true}
-	if response := mustSend(t, onLoopback(t, server.URL), r); response.Attempts != 4 {
-		t.Errorf("%d attempts", response.Attempts)
-	}
+	})
+	virtual(t, handler, func(t *testing.T, s *transport.Sender, _ *int) {
+		r := transport.Request{Method: http.MethodPut, URL: s.Endpoint, Body: body, Idempotent: true}
+		if response := mustSend(t, s, r); response.Attempts != 4 {
+			t.Errorf("%d attempts", response.Attempts)
+		}
+	})
 }
 
 // The engine closes the idle connections of its client after every failure.
@@ -579,28 +591,20 @@ func TestIdleConnectionsOfOtherHostsAreKept(t *testing.T) {
 }
 
 func TestConnectionIsUsedAgain(t *testing.T) {
-	var dials atomic.Int32
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(500)
 		w.Write(make([]byte, 100_000)) // more than the engine would drain
-	}))
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			dials.Add(1)
+	})
+	virtual(t, handler, func(t *testing.T, s *transport.Sender, opened *int) {
+		for range 3 {
+			if response, err := s.Send(t.Context(), get("http://api.example.com/")); err == nil || len(response.Body) != 100_000 {
+				t.Fatal(len(response.Body), err)
+			}
 		}
-	}
-	server.Start()
-	defer server.Close()
-	s := onLoopback(t, server.URL)
-	s.Attempts = 2
-	for range 3 {
-		if response, err := s.Send(t.Context(), get(server.URL)); err == nil || len(response.Body) != 100_000 {
-			t.Fatal(len(response.Body), err)
+		if *opened != 1 {
+			t.Errorf("%d connections for 12 requests", *opened)
 		}
-	}
-	if n := dials.Load(); n != 1 {
-		t.Errorf("%d connections for 6 requests", n)
-	}
+	})
 }
 
 // The engine's default logger writes URLs to standard error, which only another

@@ -47,8 +47,8 @@ type Options struct {
 // file.
 type Store struct {
 	// A SQLite file has one writer at a time. With a single connection the
-	// writers of this process queue in order, and no one of them runs into
-	// SQLITE_BUSY because of another.
+	// writers of this process queue for it in order, instead of each asking for
+	// the file's lock again and again until its busy timeout.
 	write *sql.DB
 	read  *sql.DB
 	host  *sql.DB

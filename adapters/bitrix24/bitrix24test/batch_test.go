@@ -106,10 +106,10 @@ func TestF51References(t *testing.T) {
 	run(p, "crm.contact.list?select[]=ID&filter[NAME]=5 of L$result[a][items][0][id]").want(t, "result.result.b", `[]`)
 	run(p, "crm.contact.get?id=$result[a][items][0][id] and $result[a][items][1][id]").want(t, "result.result.b.ID", `"61"`)
 	// A list keeps its type: IN over the ids of a value that is an array.
-	lists := call(t, p, "batch", `{"cmd":{"one":"crm.item.get?entityTypeId=3&id=7","two":"crm.item.list?entityTypeId=3&select[]=id&filter[@id]=$result[one][item][companyIds]"}}`)
-	if lists.at("result.result.two.items") == nil {
-		t.Errorf("an array: %s", lists.text)
-	}
+	p.Put(bitrix24test.Contact, map[string]any{"id": 7, "companyIds": []int64{3, 5}, "name": `a "quoted" {name]\`, "lastName": "5"})
+	call(t, p, "batch", `{"cmd":{"one":"crm.item.get?entityTypeId=3&id=7","two":"crm.item.list?entityTypeId=3&select[]=id&filter[@id]=$result[one][item][companyIds]",
+		"three":"crm.item.get?entityTypeId=3&id=$result[one][item][lastName]"}}`).
+		contains(t, "result.result", `{"two":{"items":[{"id":3},{"id":5}]},"three":{"item":{"id":5}}}`)
 
 	const missing = "crm.contact.list?select[]=ID&filter[NAME]=$result[a][items][99][id]&start=-1"
 	run(p, missing).want(t, "result.result.b", `[]`)

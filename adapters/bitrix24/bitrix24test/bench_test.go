@@ -61,3 +61,24 @@ func BenchmarkBatch(b *testing.B) {
 		return body + "}}"
 	}, "batch")
 }
+
+// BenchmarkLoopback is what a client that only reads gets over HTTP, several requests at once.
+func BenchmarkLoopback(b *testing.B) {
+	s := bitrix24test.NewServer(bitrix24test.Options{})
+	defer s.Close()
+	s.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 1_000_000})
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			response, err := client.Post(s.WebhookURL()+"crm.item.list", "application/json", strings.NewReader(listBody(i)))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+	})
+	b.ReportMetric(float64(50*b.N)/b.Elapsed().Seconds(), "records/s")
+}

@@ -175,7 +175,7 @@ func hasFields() []*field {
 	has := func(place int) func(*record) (int64, bool) {
 		return func(r *record) (int64, bool) { return truth(r.flatValue(place) != ""), true }
 	}
-	fields := []*field{flag("HAS_PHONE", "hasPhone", has(flatPhone)), flag("HAS_EMAIL", "hasEmail", has(flatEmail)), flag("HAS_IMOL", "hasImol", has(flatImol))}
+	fields := []*field{flag("HAS_PHONE", "hasPhone", has(flatPhone)), flag("HAS_EMAIL", "hasEmail", has(flatEmail)), fixed(flag("HAS_IMOL", "hasImol", has(flatImol)))}
 	for _, f := range fields {
 		f.readOnly = true
 	}
@@ -188,7 +188,8 @@ func multifields() []*field {
 		fields = append(fields, &field{classic: typeID, typ: "crm_multifield", kind: kindMulti})
 	}
 	for place, flat := range flatFields {
-		fields = append(fields, &field{universal: flat.name, typ: "string", kind: kindFlat, readOnly: true, plain: true,
+		seldom := place == flatPhoneWork || place == flatPhoneMailing || place == flatEmailMailing || place == flatImol // not in seededPoints
+		fields = append(fields, &field{universal: flat.name, typ: "string", kind: kindFlat, readOnly: true, plain: true, fixed: seldom,
 			text: func(dst []byte, r *record) []byte { return append(dst, r.flatValue(place)...) }})
 	}
 	return append(fields, &field{universal: "fm", typ: "crm_multifield", kind: kindFM})

@@ -143,6 +143,18 @@ func TestF11Refusals(t *testing.T) {
 	}
 }
 
+func TestF11FaultsOfWholeRequestsLeaveCommandsAlone(t *testing.T) {
+	p := seeded(1)
+	p.Fault(bitrix24test.Fault{Method: "scope", Kind: bitrix24test.HTML500})
+	call(t, p, "batch", `{"cmd":{"a":"scope"}}`).want(t, "result.result.a", `["crm","user"]`)
+	if r := call(t, p, "scope", `{}`); r.status != 500 {
+		t.Errorf("the request itself: %d", r.status)
+	}
+	p.Fault(bitrix24test.Fault{Kind: bitrix24test.RateLimited, After: 1})
+	call(t, p, "batch", `{"cmd":{"a":"scope","b":"scope"}}`).want(t, "result.result_error", `[]`)
+	call(t, p, "scope", `{}`).wantError(t, 503, "QUERY_LIMIT_EXCEEDED", "Too many requests")
+}
+
 func TestRepeatedPages(t *testing.T) {
 	p := seeded(120)
 	p.Fault(bitrix24test.Fault{Method: "crm.item.list", Kind: bitrix24test.RepeatPage, Times: 2})

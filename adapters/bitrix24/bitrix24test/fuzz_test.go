@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -124,4 +125,48 @@ func serve(t *testing.T, p *Portal, method, contentType string, body []byte) {
 	if (answer["result"] == nil) == (answer["error"] == nil) {
 		t.Errorf("neither success nor error: %s", w.Body)
 	}
+}
+
+// FuzzFollow walks into JSON and compares with the standard decoder.
+func FuzzFollow(f *testing.F) {
+	f.Add([]byte(`{"a":[1,{"b":"x\\\"]}"},[]],"c":{"d":null}}`), "a", "1")
+	f.Add([]byte(`[[1,2],{},"",-1e3]`), "0", "1")
+	f.Fuzz(func(t *testing.T, raw []byte, first, second string) {
+		var value any
+		if json.Unmarshal(raw, &value) != nil || strings.Contains(string(raw), "\\u") || strings.ContainsAny(first+second, "\"\\<>&") {
+			t.Skip() // names are compared as they are written
+		}
+		compact, err := json.Marshal(value) // which also drops names that occur twice
+		if err != nil || strings.Contains(string(compact), "\\u") {
+			t.Skip()
+		}
+		got, steps := follow(compact, []string{first, second})
+		want, wantSteps := value, 0
+		for _, key := range []string{first, second} {
+			next, found := step(want, key)
+			if !found {
+				break
+			}
+			want, wantSteps = next, wantSteps+1
+		}
+		text, _ := json.Marshal(want)
+		if steps != wantSteps || string(got) != string(text) {
+			t.Errorf("%s at %q, %q: %d steps to %s, want %d to %s", compact, first, second, steps, got, wantSteps, text)
+		}
+	})
+}
+
+func step(value any, key string) (any, bool) {
+	switch value := value.(type) {
+	case map[string]any:
+		next, found := value[key]
+		return next, found
+	case []any:
+		for i := range value {
+			if strconv.Itoa(i) == key {
+				return value[i], true
+			}
+		}
+	}
+	return nil, false
 }

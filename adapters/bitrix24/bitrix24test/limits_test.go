@@ -3,6 +3,7 @@ package bitrix24test_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -200,4 +201,23 @@ func TestClientsThatGiveUp(t *testing.T) {
 			t.Errorf("the client waited %v", took)
 		}
 	})
+}
+
+func TestF54EveryClientHasItsBucket(t *testing.T) {
+	p := portal(bitrix24test.Options{Limits: &bitrix24test.Limits{Threshold: 1}})
+	status := func(client string) int {
+		r := httptest.NewRequest("GET", p.WebhookURL()+"server.time", nil)
+		r.RemoteAddr = client
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, r)
+		return w.Code
+	}
+	for i, want := range []int{200, 200, 503} {
+		if got := status(fmt.Sprintf("198.51.100.1:%d", 1000+i)); got != want {
+			t.Errorf("request %d: %d, want %d", i+1, got, want)
+		}
+	}
+	if got := status("198.51.100.2:1000"); got != 200 {
+		t.Errorf("another client: %d", got)
+	}
 }

@@ -192,7 +192,7 @@ func (c *call) list(dst []byte, q query) ([]byte, page, *restError) {
 
 // each calls yield with the matching records from the query's offset on, in its order.
 func (t *table) each(q query, yield func(*record) bool) {
-	byID := len(q.order) == 0 || q.order[0].field == t.typ.id_
+	byID := len(q.order) == 0 || q.order[0].field == t.typ.idField
 	if byID {
 		t.scan(q.filter, len(q.order) > 0 && q.order[0].down, q.offset, yield)
 		return

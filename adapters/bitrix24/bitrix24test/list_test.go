@@ -3,6 +3,7 @@ package bitrix24test_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +62,13 @@ func TestF22Escapes(t *testing.T) {
 		r.want(t, "result.item.name", `"Ação/Юля 🦊"`)
 		if got := strings.Contains(r.text, `A\u00e7\u00e3o\/\u042e\u043b\u044f \ud83e\udd8a`); got != escape {
 			t.Errorf("EscapeJSON %v: %s", escape, r.text)
+		}
+		p.Seed(bitrix24test.Deal, bitrix24test.Seed{Count: 50})
+		for _, r := range []reply{call(t, p, "crm.deal.list", `{}`), call(t, p, "crm.item.list", `{"entityTypeId":3}`), call(t, p, "profile", `{}`)} {
+			plain := strings.ContainsFunc(r.text, func(char rune) bool { return char > '~' }) || strings.Contains(strings.ReplaceAll(r.text, `\/`, ""), "/")
+			if r.status != 200 || plain == escape {
+				t.Errorf("EscapeJSON %v: %.300s", escape, r.text)
+			}
 		}
 	}
 }
@@ -266,6 +274,39 @@ func TestF31UniversalSelect(t *testing.T) {
 	}
 }
 
+func TestF35NativeAndStringTypes(t *testing.T) {
+	p := portal(bitrix24test.Options{UserFields: []bitrix24test.UserField{
+		{EntityTypeID: 2, Name: "UF_CRM_OK", Type: "boolean"}, {EntityTypeID: 2, Name: "UF_CRM_LIST", Type: "string", Multiple: true}, {EntityTypeID: 2, Name: "UF_CRM_DAY", Type: "date"},
+	}})
+	p.Put(bitrix24test.Deal, map[string]any{"title": "D", "opportunity": 150.5, "contactId": 14, "categoryId": 9, "begindate": "2026-05-01", "UF_CRM_OK": true, "UF_CRM_LIST": []string{"a"}})
+	p.Put(bitrix24test.Deal, map[string]any{"title": "E", "opportunity": 1000000})
+	universal := call(t, p, "crm.item.list", `{"entityTypeId":2}`)
+	universal.contains(t, "result.items.0", `{"id":1,"opportunity":150.5,"contactId":14,"contactIds":[14],"companyId":0,"leadId":null,"categoryId":9,"isManualOpportunity":"N",
+		"begindate":"2026-05-01T00:00:00+02:00","ufCrmOk":"Y","ufCrmList":["a"],"ufCrmDay":null}`)
+	universal.contains(t, "result.items.1", `{"opportunity":1000000,"contactId":0,"contactIds":[],"begindate":null,"ufCrmOk":null,"ufCrmList":[]}`)
+	classic := call(t, p, "crm.deal.list", `{}`)
+	classic.contains(t, "result.0", `{"ID":"1","OPPORTUNITY":"150.50","CONTACT_ID":"14","COMPANY_ID":null,"LEAD_ID":null,"CATEGORY_ID":"9","IS_MANUAL_OPPORTUNITY":"N",
+		"BEGINDATE":"2026-05-01T00:00:00+02:00","UF_CRM_OK":"1","UF_CRM_LIST":["a"],"UF_CRM_DAY":""}`)
+	classic.contains(t, "result.1", `{"OPPORTUNITY":"1000000.00","CONTACT_ID":null,"BEGINDATE":"","UF_CRM_LIST":false}`)
+}
+
+func TestDatesFollowThePortalsZone(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip(err)
+	}
+	p := portal(bitrix24test.Options{Location: berlin})
+	for _, day := range []string{"1969-12-31", "2026-01-15", "2026-03-29", "2026-07-15", "2026-10-25"} {
+		p.Put(bitrix24test.Contact, map[string]any{"birthdate": day, "updatedTime": day + " 12:30:00"})
+	}
+	r := call(t, p, "crm.item.list", `{"entityTypeId":3,"select":["birthdate","updatedTime"]}`)
+	r.want(t, "result.items", `[
+		{"birthdate":"1969-12-31T00:00:00+01:00","updatedTime":"1969-12-31T12:30:00+01:00"}, {"birthdate":"2026-01-15T00:00:00+01:00","updatedTime":"2026-01-15T12:30:00+01:00"},
+		{"birthdate":"2026-03-29T00:00:00+01:00","updatedTime":"2026-03-29T12:30:00+02:00"}, {"birthdate":"2026-07-15T00:00:00+02:00","updatedTime":"2026-07-15T12:30:00+02:00"},
+		{"birthdate":"2026-10-25T00:00:00+02:00","updatedTime":"2026-10-25T12:30:00+01:00"}]`)
+	call(t, p, "crm.item.list", `{"entityTypeId":3,"select":["id"],"filter":{"birthdate":"2026-03-29"}}`).wantIDs(t, "result.items", "3")
+}
+
 func TestF40MissingEntityType(t *testing.T) {
 	p := seeded(1)
 	for _, method := range []string{"crm.item.list", "crm.item.get", "crm.item.fields"} {
@@ -386,6 +427,9 @@ func TestEveryRecordIsReadOnceAcrossSeedsAndChanges(t *testing.T) {
 	if len(down) != len(want) {
 		t.Errorf("down: %d rows, want %d", len(down), len(want))
 	}
+	part := call(t, p, "crm.item.list", `{"entityTypeId":3,"select":["id"],"filter":{">id":48,"<=id":1001},"start":0}`)
+	part.wantIDs(t, "result.items", "49 1000 1001")
+	part.want(t, "total", "3")
 	for start := 0; start < len(want); start += 31 {
 		for direction, first := range map[string]string{"ASC": want[start], "DESC": want[len(want)-1-start]} {
 			r := call(t, p, "crm.item.list", fmt.Sprintf(`{"entityTypeId":3,"select":["id"],"order":{"id":"%s"},"start":%d}`, direction, start))
@@ -417,6 +461,45 @@ func TestChangesAreFoundByTime(t *testing.T) {
 	call(t, p, "crm.item.list", `{"entityTypeId":3,"filter":{">=updatedTime":"`+since(time.Minute)+`"},"start":-1}`).wantIDs(t, "result.items", "70 500000")
 }
 
+func TestPutChangesSeededRecords(t *testing.T) {
+	p := seeded(3)
+	p.Put(bitrix24test.Contact, map[string]any{"id": 2, "utmSource": "ads \"x\"", "LAST_NAME": `"Q"`, "fm": []bitrix24test.Multifield{{TypeID: "PHONE", ValueType: "WORK", Value: "+5"}}})
+	r := call(t, p, "crm.item.list", `{"entityTypeId":3}`)
+	r.contains(t, "result.items.1", `{"utmSource":"ads \"x\"","lastName":"\"Q\"","phone":"+5","phoneWork":"+5","phoneMobile":"","email":"","hasEmail":"N",
+		"fm":[{"id":901,"typeId":"PHONE","valueType":"WORK","value":"+5"}]}`)
+	r.want(t, "result.items.2.utmSource", "null")
+	if r.at("result.items.1.name") == nil {
+		t.Error("what was not changed is gone")
+	}
+	p.Delete(bitrix24test.Contact, 2)
+	p.Put(bitrix24test.Contact, map[string]any{"id": 2, "name": "new"})
+	call(t, p, "crm.item.get", `{"entityTypeId":3,"id":2}`).contains(t, "result.item", `{"name":"new","lastName":null,"phone":""}`)
+}
+
+func TestUseBySeveralGoroutines(t *testing.T) {
+	p := seeded(500)
+	group := sync.WaitGroup{}
+	for worker := range 4 {
+		group.Go(func() {
+			for i := range 10 {
+				id := int64(worker*10 + i + 1)
+				p.Touch(bitrix24test.Contact, id)
+				p.Put(bitrix24test.Contact, map[string]any{"name": "N"})
+				p.Delete(bitrix24test.Contact, id)
+				p.Fault(bitrix24test.Fault{Method: "nobody", Kind: bitrix24test.HTML500})
+				token := p.Authorize().AccessToken
+				if r := post(t, p, p.RESTURL()+"crm.item.list", `{"entityTypeId":3,"order":{"name":"ASC"},"auth":"`+token+`"}`); r.status != 200 {
+					t.Errorf("%d %s", r.status, r.text)
+				}
+				call(t, p, "batch", `{"cmd":["crm.contact.list","crm.item.list?entityTypeId=3&filter[>id]=100"]}`)
+				p.Stats()
+			}
+		})
+	}
+	group.Wait()
+	call(t, p, "crm.contact.list", `{}`).want(t, "total", "500")
+}
+
 func TestSeededRecordsAreTheSameEveryTime(t *testing.T) {
 	updated := func(int) time.Time { return instant(t, "2026-05-20T08:15:00Z") }
 	texts := [2]string{}
@@ -433,10 +516,14 @@ func TestSeededRecordsAreTheSameEveryTime(t *testing.T) {
 	}
 	p := portal(bitrix24test.Options{})
 	p.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 50, Updated: updated})
-	one := call(t, p, "crm.item.get", `{"entityTypeId":3,"id":17}`).at("result.item")
-	if listed := call(t, p, "crm.item.list", `{"entityTypeId":3}`).at("result.items.16"); encode(one) != encode(listed) {
-		t.Errorf("get and list differ:\n%s\n%s", encode(one), encode(listed))
+	list := call(t, p, "crm.item.list", `{"entityTypeId":3}`)
+	for i := range 50 {
+		single := call(t, p, "crm.item.get", fmt.Sprintf(`{"entityTypeId":3,"id":%d}`, i+1)).at("result.item")
+		if listed := list.at(fmt.Sprintf("result.items.%d", i)); encode(single) != encode(listed) {
+			t.Errorf("get and list differ:\n%s\n%s", encode(single), encode(listed))
+		}
 	}
+	one := list.at("result.items.16")
 	p.Touch(bitrix24test.Contact, 17)
 	touched := call(t, p, "crm.item.get", `{"entityTypeId":3,"id":17}`).at("result.item").(map[string]any)
 	for key, value := range one.(map[string]any) {

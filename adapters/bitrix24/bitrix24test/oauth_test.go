@@ -192,3 +192,14 @@ func TestF18AppInfoOnTheAuthorizationServer(t *testing.T) {
 		t.Errorf("over loopback: %+v", tokens)
 	}
 }
+
+func TestRemovedApplication(t *testing.T) {
+	p := oauthPortal(bitrix24test.Quirks{})
+	auth := `{"auth":"` + p.Authorize().AccessToken + `"}`
+	p.SetInstalled(false)
+	post(t, p, p.RESTURL()+"profile", auth).wantError(t, 401, "APPLICATION_NOT_FOUND", "Application not found")
+	p.SetInstalled(true)
+	if r := post(t, p, p.RESTURL()+"profile", auth); r.status != 200 {
+		t.Errorf("installed again: %d %s", r.status, r.text)
+	}
+}

@@ -114,8 +114,7 @@ type entityType struct {
 
 	byClassic, byUniversal, byOriginal map[string]*field
 
-	updated *field
-	id_     *field
+	idField *field
 	fm      *field // nil without multifields
 }
 
@@ -141,7 +140,7 @@ func newEntityType(id int, code, title, ufEntity string, fields []*field, userFi
 	for _, f := range t.fields {
 		t.index(f)
 	}
-	t.id_, t.updated, t.fm = t.byUniversal["id"], t.byUniversal["updatedTime"], t.byUniversal["fm"]
+	t.idField, t.fm = t.byUniversal["id"], t.byUniversal["fm"]
 	return t
 }
 

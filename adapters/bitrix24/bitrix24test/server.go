@@ -17,7 +17,7 @@ type Server struct {
 
 	http      *http.Server
 	listening sync.WaitGroup // the accept loops
-	running   sync.WaitGroup // the handlers
+	running   sync.WaitGroup // the connections
 }
 
 // NewServer starts a server, which the caller ends with [Server.Close]. Its addresses are plain
@@ -28,7 +28,7 @@ func NewServer(options Options) *Server {
 	s.URL, s.OAuthURL = "http://"+portal.Addr().String(), "http://"+oauth.Addr().String()
 	options.BaseURL, options.OAuthURL = s.URL, s.OAuthURL
 	s.Portal = New(options)
-	s.http = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second}
+	s.http = &http.Server{Handler: s.Portal, ReadHeaderTimeout: 10 * time.Second, ConnState: s.track}
 	s.start(portal)
 	s.start(oauth)
 	return s
@@ -46,10 +46,14 @@ func (s *Server) start(listener net.Listener) {
 	s.listening.Go(func() { s.http.Serve(listener) })
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	s.running.Add(1)
-	defer s.running.Done()
-	s.ServeHTTP(w, r)
+// track counts the connections; the accept loops report new ones, so none comes when they are over.
+func (s *Server) track(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.running.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.running.Done()
+	}
 }
 
 // Close breaks all connections and returns when nothing of the server runs any more.

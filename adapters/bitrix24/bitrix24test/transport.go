@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -108,8 +109,8 @@ func (w *memoryWriter) response(r *http.Request) *http.Response {
 	}
 	w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	return &http.Response{
-		Status: http.StatusText(w.status), StatusCode: w.status,
+		Status: strconv.Itoa(w.status) + " " + http.StatusText(w.status), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.header, Body: io.NopCloser(body), ContentLength: int64(length), Request: r, TLS: nil,
+		Header: w.header, Body: io.NopCloser(body), ContentLength: int64(length), Request: r,
 	}
 }

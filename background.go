@@ -1,0 +1,73 @@
+package enlace
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// keepAliveInterval is how often Run looks for refresh tokens that would die unused.
+const keepAliveInterval = 6 * time.Hour
+
+// Run carries out what happens in the background until ctx ends, and returns when
+// all of it has stopped: it renews refresh tokens that would die because nobody
+// used them, at two thirds of their life ([OAuth2.RefreshLife]). One process of
+// several is enough; more do no harm.
+func (s *Service) Run(ctx context.Context) error {
+	for {
+		if err := s.keepAlive(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn("idle refresh tokens not looked for", "error", err)
+		}
+		if pause(ctx, keepAliveInterval) != nil {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+	defer cancel()
+	return s.Close(ctx)
+}
+
+// keepAlive goes through the credentials of all tenants once.
+func (s *Service) keepAlive(ctx context.Context) error {
+	store, ok := s.safe.store.(CredentialResealer)
+	if !ok {
+		return &Error{Op: "keep alive", Kind: ErrUnsupported, Message: "the credential store cannot list all tenants"}
+	}
+	var after CredentialKey
+	for {
+		values, err := store.CredentialsNotSealedBy(ctx, nobody, after, 500)
+		if err != nil || len(values) == 0 {
+			return wrap("list credentials", ErrStore, err)
+		}
+		for _, v := range values {
+			after = v.CredentialKey
+			if v.Name != accountName {
+				continue
+			}
+			if err := s.renewIdle(ctx, v.Ref); err != nil {
+				s.logger.Warn("refresh token not renewed", "integration", v.Ref.String(), "error", err)
+			}
+		}
+	}
+}
+
+// renewIdle refreshes a token whose refresh token has lain unused for too long.
+func (s *Service) renewIdle(ctx context.Context, ref Ref) error {
+	in, err := s.Get(ctx, ref)
+	if err != nil || !in.Enabled || in.Status != StatusConnected {
+		return err
+	}
+	c, err := s.open(ctx, in)
+	if errors.Is(err, ErrNoCredential) || errors.Is(err, ErrUnknownProvider) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	scheme, code := c.scheme.(OAuth2)
+	t := c.credential.Load().Token
+	if !code || scheme.RefreshLife <= 0 || t == nil || t.Issued.IsZero() || time.Since(t.Issued) < scheme.RefreshLife*2/3 || !c.refreshable() {
+		return nil
+	}
+	return c.refresh(ctx, t.Access)
+}
