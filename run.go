@@ -35,8 +35,8 @@ const (
 	RunCanceled RunState = "canceled"
 )
 
-// Run returns the record of one run, or ErrNotFound.
-func (s *Service) Run(ctx context.Context, tenant, id string) (Run, error) {
+// SyncRun returns the record of one run, or ErrNotFound.
+func (s *Service) SyncRun(ctx context.Context, tenant, id string) (Run, error) {
 	run, err := s.store.Run(ctx, tenant, id)
 	return run, wrap("run", ErrStore, err)
 }

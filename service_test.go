@@ -209,7 +209,7 @@ func TestDeleteRemovesCredentialAndCheckpoints(t *testing.T) {
 		t.Error("the other integration's checkpoint is gone too")
 	}
 	h.open(other)
-	if run, err := h.Run(t.Context(), "acme", runs[0]); err != nil || run.State != enlace.RunComplete {
+	if run, err := h.SyncRun(t.Context(), "acme", runs[0]); err != nil || run.State != enlace.RunComplete {
 		t.Errorf("the run's record: %+v, %v", run, err)
 	}
 	if err := h.Delete(t.Context(), in.Ref); !errors.Is(err, enlace.ErrNotFound) {
@@ -318,7 +318,7 @@ func TestTenantsAreIsolated(t *testing.T) {
 			}
 			return nil
 		},
-		"Run": func() error { _, err := h.Run(ctx, "evil", result.RunID); return err },
+		"Run": func() error { _, err := h.SyncRun(ctx, "evil", result.RunID); return err },
 	} {
 		if err := call(); !errors.Is(err, enlace.ErrNotFound) {
 			t.Errorf("%s: %v, want ErrNotFound", name, err)
@@ -498,7 +498,7 @@ func TestStoreFailuresAreErrStore(t *testing.T) {
 		},
 		"UpdateCredential": {func() error { _, err := h.Connect(ctx, in.Ref, apiKey("x")); return err }},
 		"DeleteCredential": {func() error { _, err := h.Disconnect(ctx, in.Ref); return err }},
-		"Run":              {func() error { _, err := h.Run(ctx, "acme", "x"); return err }},
+		"Run":              {func() error { _, err := h.SyncRun(ctx, "acme", "x"); return err }},
 		"Runs":             {func() error { _, _, err := h.Runs(ctx, enlace.RunQuery{Tenant: "acme"}); return err }},
 	} {
 		broken = op
