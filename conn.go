@@ -247,7 +247,8 @@ func (s *Service) newConn(adapter IntegrationAdapter, in Integration, cred Crede
 	c.sender = transport.Sender{
 		Base: s.base, Gate: c.quota.gate, Endpoint: base, Authorize: c.authorize, Judge: c.judge,
 		Attempts: values.integer("retryAttempts") + 1, AttemptTimeout: values.milliseconds("timeout"),
-		MaxBody: s.config.MaxBody, Observe: c.observeAttempt,
+		TotalTimeout: max(transport.DefaultTotalTimeout, values.milliseconds("timeout")),
+		MaxBody:      s.config.MaxBody, Observe: c.observeAttempt,
 	}
 	if c.refreshable() {
 		c.sender.Reauthorize = c.reauthorize
@@ -384,7 +385,7 @@ func (c *Conn) judge(status int, h http.Header, body []byte) transport.Verdict {
 func (c *Conn) failure(op string, err error) error {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		return c.transportFailure(op, err)
+		e = transportFailure(err)
 	}
 	out := *e
 	if out.Provider == "" {
@@ -393,15 +394,20 @@ func (c *Conn) failure(op string, err error) error {
 	if out.Op == "" {
 		out.Op = op
 	}
+	if out.Kind == nil { // an adapter's oversight
+		out.Kind = ErrProtocol
+	}
 	clean := c.redactor()
 	out.Message = redact.Text(clean.String(out.Message))
 	out.Code = redact.Text(clean.String(out.Code))
+	out.Err = clean.Error(out.Err, "")
 	return &out
 }
 
-// transportFailure classifies what went wrong on the way.
-func (c *Conn) transportFailure(op string, err error) error {
-	e := &Error{Provider: c.provider, Op: op, Kind: ErrUnavailable, Err: err}
+// transportFailure classifies an error that holds no *Error: what went wrong on
+// the way, or a bare kind.
+func transportFailure(err error) *Error {
+	e := &Error{Kind: ErrUnavailable, Err: err}
 	if fault, ok := errors.AsType[*transport.Fault](err); ok && fault.Stage == transport.NotSent {
 		e.Outcome = OutcomeNotRun
 	}
@@ -417,8 +423,13 @@ func (c *Conn) transportFailure(op string, err error) error {
 		if wait, ok := errors.AsType[*transport.WaitError](err); ok {
 			e.Retry = wait.Wait
 		}
-	case KindLabel(err) != "other":
-		return err
+	default:
+		if k, ok := errors.AsType[*kind](err); ok {
+			e.Kind = k
+		}
+	}
+	if e.Err == e.Kind {
+		e.Err = nil
 	}
 	return e
 }
@@ -440,10 +451,7 @@ func attemptKind(err error) string {
 	if label := KindLabel(err); label != "other" {
 		return label
 	}
-	if contextError(err) {
-		return KindLabel(ErrCanceled)
-	}
-	return KindLabel(ErrUnavailable)
+	return KindLabel(transportFailure(err))
 }
 
 // ClassifyHTTP judges an answer by its status alone: nil for 2xx, otherwise an

@@ -114,7 +114,7 @@ func TestHealth(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		options bitrix24test.Options
-		harm  func(h *host)
+		harm    func(h *host)
 		kind    error
 		failed  string // step of the connection test
 	}{

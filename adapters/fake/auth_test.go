@@ -1,6 +1,8 @@
 package fake_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -170,8 +172,6 @@ func TestAuthorizationCodeFlow(t *testing.T) {
 	if _, err = service.CompleteAuth(t.Context(), query); err != nil {
 		t.Fatal(err)
 	}
-	_, err = service.CompleteAuth(t.Context(), query) // a code is good once
-	kind(t, err, "auth")
 	c, err := service.Conn(t.Context(), in.Ref)
 	if err != nil || c.Attribute("account_id") != "acme" {
 		t.Fatal(err)
@@ -193,17 +193,32 @@ func TestAuthorizationCodeFlow(t *testing.T) {
 	}
 }
 
-// A code is worth nothing without the verifier.
-func TestCodeNeedsItsVerifier(t *testing.T) {
+// A code is good once, and only with the verifier.
+func TestRedeemingCodes(t *testing.T) {
 	p := fake.New(fake.Options{ClientID: "app", ClientSecret: enlace.NewSecret("s3cret")})
-	query, err := p.Consent(t.Context(), "https://"+fake.Host+"/oauth/authorize?response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fa.example&code_challenge=abc&code_challenge_method=S256")
-	if err != nil {
-		t.Fatal(err)
+	challenge := sha256.Sum256([]byte("verifier"))
+	consent := url.Values{"response_type": {"code"}, "client_id": {"app"}, "redirect_uri": {"https://a.example"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"}}
+	redeem := func(code, verifier string) int {
+		resp, err := (&http.Client{Transport: p}).PostForm("https://"+fake.Host+"/oauth/token", url.Values{"grant_type": {"authorization_code"}, "code": {code},
+			"redirect_uri": {"https://a.example"}, "client_id": {"app"}, "client_secret": {"s3cret"}, "code_verifier": {verifier}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode
 	}
-	resp, err := (&http.Client{Transport: p}).PostForm("https://"+fake.Host+"/oauth/token", url.Values{"grant_type": {"authorization_code"},
-		"code": query["code"], "redirect_uri": {"https://a.example"}, "client_id": {"app"}, "client_secret": {"s3cret"}, "code_verifier": {"abc"}})
-	if err != nil || resp.StatusCode != http.StatusBadRequest {
-		t.Errorf("%+v, %v", resp, err)
+	for _, try := range []struct {
+		verifier      string
+		first, second int
+	}{{"verifier", 200, 400}, {"another", 400, 400}, {consent.Get("code_challenge"), 400, 400}} {
+		query, err := p.Consent(t.Context(), "https://"+fake.Host+"/oauth/authorize?"+consent.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := query.Get("code")
+		if first, second := redeem(code, try.verifier), redeem(code, try.verifier); first != try.first || second != try.second {
+			t.Errorf("%s: status %d and then %d, want %d and %d", try.verifier, first, second, try.first, try.second)
+		}
 	}
 }
 

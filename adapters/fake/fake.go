@@ -88,8 +88,11 @@ func (Adapter) Describe() enlace.Descriptor {
 			enlace.FeatureRealTimeSync, enlace.FeatureBulkOperations},
 		Auth: []enlace.AuthScheme{
 			enlace.APIKey{Name: SchemeAPIKey, Title: "API key", Place: enlace.Placement{Header: apiKeyHeader}},
-			enlace.OAuth2{Name: SchemeOAuth, Title: "OAuth 2.0", AuthURL: "{origin}/oauth/authorize", TokenURL: "{origin}/oauth/token",
-				Scopes: []string{"crm"}, Place: enlace.BearerHeader(), PKCE: true, Life: time.Hour, Attributes: []string{"account_id"}},
+			// The host's app does not follow the account's address, or whoever sets that
+			// would get its secret; an account's own app may.
+			enlace.OAuth2{Name: SchemeOAuth, Title: "OAuth 2.0", AuthURL: "https://" + Host + "/oauth/authorize",
+				TokenURL: "https://" + Host + "/oauth/token", Scopes: []string{"crm"}, Place: enlace.BearerHeader(),
+				PKCE: true, Life: time.Hour, Attributes: []string{"account_id"}},
 			enlace.ClientCredentials{Name: SchemeClient, Title: "Client credentials", TokenURL: "{origin}/oauth/token",
 				Scopes: []string{"crm"}, Place: enlace.BearerHeader(), Life: time.Hour},
 			enlace.CustomAuth{Name: SchemeSession, Title: "User and password", Fields: []enlace.SecretField{

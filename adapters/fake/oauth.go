@@ -129,7 +129,9 @@ func (p *Provider) credential(scheme string, secrets map[string]enlace.Secret) e
 	return enlace.Credential{Scheme: scheme, Secrets: secrets, WebhookSecrets: []enlace.Secret{p.options.WebhookSecret}}
 }
 
-// OAuthApp returns the host's registration at the provider, for Config.OAuth[fake.Name].
+// OAuthApp returns the host's registration at the provider, for
+// Config.OAuth[fake.Name]. Over a real connection set its AuthURL and TokenURL to
+// the server's address followed by /oauth/authorize and /oauth/token.
 func (p *Provider) OAuthApp() enlace.OAuthApp {
 	return enlace.OAuthApp{ClientID: p.options.ClientID, ClientSecret: p.options.ClientSecret}
 }

@@ -31,8 +31,10 @@ func overNetwork(t *testing.T, p *fake.Provider, credential enlace.Credential) (
 	if err != nil {
 		t.Fatal(err)
 	}
+	app := p.OAuthApp()
+	app.AuthURL, app.TokenURL = server.URL+"/oauth/authorize", server.URL+"/oauth/token"
 	service, err := enlace.New(enlace.Config{Registry: enlace.NewRegistry(p.Adapter()), Store: memory.New(), Keys: keys,
-		OAuth:  map[string]enlace.OAuthApp{fake.Name: p.OAuthApp()},
+		OAuth:  map[string]enlace.OAuthApp{fake.Name: app},
 		Egress: enlace.Egress{AllowPrefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	if err != nil {
 		t.Fatal(err)

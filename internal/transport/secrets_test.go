@@ -24,6 +24,7 @@ func TestNoSecretInErrorsAndObservations(t *testing.T) {
 		io.WriteString(w, r.URL.String())
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // or the server would not notice that the client hangs up
 		hijack := func(text string) {
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			fmt.Fprintf(conn, text, r.URL)

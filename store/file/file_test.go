@@ -37,12 +37,14 @@ type whole struct {
 func join(files *file.Store, rest *memory.Store) enlace.Store { return whole{files, rest, rest, rest} }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	storetest.Test(t, func(t *testing.T) enlace.Store {
 		return join(openStore(t, t.TempDir(), 0), memory.New())
 	})
 }
 
 func TestStoreShared(t *testing.T) {
+	t.Parallel() // it waits for leases to end
 	storetest.TestShared(t, func(t *testing.T) (a, b enlace.Store) {
 		dir, rest := t.TempDir(), memory.New()
 		return join(openStore(t, dir, shortLease), rest), join(openStore(t, dir, shortLease), rest)

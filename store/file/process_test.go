@@ -295,6 +295,7 @@ func TestProcessesTakeTurns(t *testing.T) {
 
 // A holder that is stopped keeps the kernel's lock, and loses its lease all the same.
 func TestStoppedPastItsLease(t *testing.T) {
+	t.Parallel() // it waits for a lease to end
 	dir := t.TempDir()
 	s := openStore(t, dir, shortLease)
 	put(t, s, account, "old", 1)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -117,6 +118,7 @@ func checkpointRace(t *testing.T, a, b enlace.CheckpointStore, last int64) {
 			if cp.Version >= last {
 				return
 			}
+			runtime.Gosched() // let others load the same version
 			cp.Mark = enlace.Cursor(fmt.Sprint(cp.Version + 1))
 			switch err := s.SaveCheckpoint(t.Context(), one, "deals", cp); {
 			case err == nil:

@@ -30,7 +30,9 @@ type check struct {
 }
 
 // Test runs the suite. open returns an empty store and has it closed by
-// t.Cleanup; it is called once for each subtest. The leases of the store should
+// t.Cleanup; it is called for each subtest. What the store offers beside
+// [enlace.Store] is checked too: [enlace.CredentialResealer] and
+// [enlace.KeyringStore]. The leases of the store should
 // be longer than a stall of the machine: its default is right.
 func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 	for _, group := range []struct {
@@ -50,6 +52,17 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		})
 	}
 	t.Run("Model", func(t *testing.T) { testModel(t, open) })
+	store := open(t)
+	if _, ok := store.(enlace.CredentialResealer); ok {
+		t.Run("Resealer", func(t *testing.T) {
+			TestResealer(t, func(t *testing.T) enlace.CredentialStore { return open(t) })
+		})
+	}
+	if _, ok := store.(enlace.KeyringStore); ok {
+		t.Run("Keyring", func(t *testing.T) {
+			TestKeyring(t, func(t *testing.T) enlace.KeyringStore { return open(t).(enlace.KeyringStore) })
+		})
+	}
 }
 
 // noError ends the test if err is not nil.

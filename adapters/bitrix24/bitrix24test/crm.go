@@ -15,7 +15,7 @@ func classicGet(t *entityType) handler {
 		if id <= 0 {
 			return dst, page{}, &restError{400, "", "ID is not defined or invalid."}
 		}
-		dst, found := c.appendRecord(dst, t, id, classicNames, fields)
+		dst, found := c.appendRecord(dst, t, id, classicNames, []column{{fields: fields}})
 		if !found {
 			return dst, page{}, &restError{400, "", "Not found"}
 		}
@@ -34,14 +34,14 @@ func itemGet(c *call, dst []byte) ([]byte, page, *restError) {
 		return dst, page{}, err
 	}
 	style := c.itemNaming()
-	dst, found := c.appendRecord(append(dst, `{"item":`...), t, id, style, itemSelect(t, style, nil))
+	dst, found := c.appendRecord(append(dst, `{"item":`...), t, id, style, t.everything[style])
 	if !found {
 		return dst, page{}, &restError{400, "NOT_FOUND", "Element not found"}
 	}
 	return append(dst, '}'), page{}, nil
 }
 
-func (c *call) appendRecord(dst []byte, t *entityType, id int64, style naming, fields []*field) ([]byte, bool) {
+func (c *call) appendRecord(dst []byte, t *entityType, id int64, style naming, columns []column) ([]byte, bool) {
 	p := c.portal
 	p.records.RLock()
 	defer p.records.RUnlock()
@@ -49,8 +49,7 @@ func (c *call) appendRecord(dst []byte, t *entityType, id int64, style naming, f
 	if !p.tables[t.id].load(id, r) {
 		return dst, false
 	}
-	w := &writer{naming: style, escape: p.quirks.EscapeJSON, location: p.location}
-	return w.row(dst, r, []column{{fields: fields}}), true
+	return p.writer(style).row(dst, r, columns), true
 }
 
 // classicFieldInfo is crm.{contact,company,deal,lead}.fields.

@@ -16,13 +16,13 @@ import (
 )
 
 // both runs a test against a portal in memory and one on loopback.
-func both(t *testing.T, test func(t *testing.T, p *bitrix24test.Portal, client *http.Client)) {
+func both(t *testing.T, options bitrix24test.Options, test func(t *testing.T, p *bitrix24test.Portal, client *http.Client)) {
 	t.Run("memory", func(t *testing.T) {
-		p := portal(bitrix24test.Options{})
+		p := portal(options)
 		test(t, p, &http.Client{Transport: p.Transport()})
 	})
 	t.Run("loopback", func(t *testing.T) {
-		s := bitrix24test.NewServer(bitrix24test.Options{WebhookSecret: "SECRET"})
+		s := bitrix24test.NewServer(options)
 		defer s.Close()
 		transport := &http.Transport{DisableKeepAlives: true} // so that no request is repeated on another connection
 		test(t, s.Portal, &http.Client{Transport: transport})
@@ -30,7 +30,7 @@ func both(t *testing.T, test func(t *testing.T, p *bitrix24test.Portal, client *
 }
 
 func TestF11Faults(t *testing.T) {
-	both(t, func(t *testing.T, p *bitrix24test.Portal, client *http.Client) {
+	both(t, bitrix24test.Options{}, func(t *testing.T, p *bitrix24test.Portal, client *http.Client) {
 		p.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 60})
 		list := func() (*http.Response, []byte, error) {
 			response, err := client.Get(p.WebhookURL() + "crm.contact.list")
@@ -62,7 +62,7 @@ func TestF11Faults(t *testing.T) {
 		if _, body, err := list(); err == nil || len(body) == 0 {
 			t.Errorf("BrokenBody: %v, %d bytes", err, len(body))
 		}
-		p.Fault(bitrix24test.Fault{Kind: bitrix24test.SlowDrip, Delay: time.Millisecond, Pieces: 3})
+		p.Fault(bitrix24test.Fault{Kind: bitrix24test.SlowDrip, Delay: time.Microsecond, Pieces: 3})
 		if _, body, err := list(); err != nil || len(body) == 0 || body[len(body)-1] != '}' {
 			t.Errorf("SlowDrip: %v, %d bytes", err, len(body))
 		}
@@ -73,7 +73,9 @@ func TestF11Faults(t *testing.T) {
 }
 
 func TestF11HangEndsWithTheClient(t *testing.T) {
-	both(t, func(t *testing.T, p *bitrix24test.Portal, client *http.Client) {
+	arrived := make(chan bool, 1)
+	options := bitrix24test.Options{OnRequest: func(bitrix24test.Request) { arrived <- true }}
+	both(t, options, func(t *testing.T, p *bitrix24test.Portal, client *http.Client) {
 		p.Fault(bitrix24test.Fault{Kind: bitrix24test.Hang})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -83,9 +85,7 @@ func TestF11HangEndsWithTheClient(t *testing.T) {
 			_, err := client.Do(request)
 			failed <- err
 		}()
-		for p.Stats().Requests == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		<-arrived
 		cancel()
 		if err := <-failed; !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)

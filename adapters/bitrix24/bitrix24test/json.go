@@ -115,25 +115,18 @@ func putDigits(into []byte, n int) {
 	into[0], into[1] = byte('0'+n/10%10), byte('0'+n%10)
 }
 
-// civil turns days since 1970-01-01 into a date of the Gregorian calendar.
+// civil turns days since 1970-01-01 into a date of the Gregorian calendar, from the year 0 on. It
+// is the algorithm of Neri and Schneider (2022), which needs no division by a variable.
 func civil(days int64) (year, month, day int) {
-	days += 719468 // from 0000-03-01
-	era := days / 146097
-	if days < 0 {
-		era = (days - 146096) / 146097
-	}
-	ofEra := days - era*146097
-	yearOfEra := (ofEra - ofEra/1460 + ofEra/36524 - ofEra/146096) / 365
-	ofYear := ofEra - (365*yearOfEra + yearOfEra/4 - yearOfEra/100)
-	shifted := (5*ofYear + 2) / 153 // months since March
-	day = int(ofYear - (153*shifted+2)/5 + 1)
-	month = int(shifted + 3)
-	if month > 12 {
-		month -= 12
-	}
-	year = int(yearOfEra + era*400)
-	if month <= 2 {
-		year++
+	quarters := 4*uint32(days+719468) + 3 // of days since 0000-03-01
+	century := quarters / 146097
+	quarters = quarters%146097 | 3
+	product := 2939745 * uint64(quarters)
+	ofYear := uint32(product) / 2939745 / 4 // days since March 1st
+	months := 2141*ofYear + 197913
+	year, month, day = int(100*century+uint32(product>>32)), int(months>>16), int(months&0xffff/2141)+1
+	if ofYear >= 306 { // January and February
+		return year + 1, month - 12, day
 	}
 	return year, month, day
 }

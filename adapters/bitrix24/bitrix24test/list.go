@@ -13,13 +13,13 @@ const pageSize = 50
 
 // query is a list request, understood.
 type query struct {
-	typ    *entityType
-	naming naming
-	fields []*field
-	filter *filter
-	order  []sortKey
-	offset int64
-	count  bool // false with start=-1
+	typ     *entityType
+	naming  naming
+	columns []column
+	filter  *filter
+	order   []sortKey
+	offset  int64
+	count   bool // false with start=-1
 }
 
 type sortKey struct {
@@ -38,7 +38,7 @@ func classicList(t *entityType) handler {
 		filter, _ := filterParser{c.portal, t, classicNames}.parse(c.params.fold("filter"))
 		start := c.params.fold("start").number()
 		q := query{
-			typ: t, filter: filter, fields: classicSelect(t, c.params.fold("select")),
+			typ: t, filter: filter, columns: c.portal.writer(classicNames).columns(t, classicSelect(t, c.params.fold("select"))),
 			offset: start / pageSize * pageSize, count: start >= 0,
 		}
 		order := c.params.fold("order")
@@ -92,7 +92,7 @@ func itemList(c *call, dst []byte) ([]byte, page, *restError) {
 		}
 	}
 	style := c.itemNaming()
-	q := query{typ: t, naming: style, fields: itemSelect(t, style, c.params.get("select"))}
+	q := query{typ: t, naming: style, columns: c.portal.itemColumns(t, style, c.params.get("select"))}
 	if filter := c.params.get("filter"); filter.isArray() {
 		if q.filter, err = (filterParser{c.portal, t, style}).parse(filter); err != nil {
 			return dst, page{}, err
@@ -112,26 +112,20 @@ func itemList(c *call, dst []byte) ([]byte, page, *restError) {
 
 var filterOfAll = filter{bounds: everyID}
 
-// itemSelect applies the rules of F31.
-func itemSelect(t *entityType, style naming, selected *node) []*field {
+// itemColumns applies the rules of F31.
+func (p *Portal) itemColumns(t *entityType, style naming, selected *node) []column {
 	names := map[string]bool{}
 	if selected.isArray() {
 		for _, item := range selected.items {
 			names[item.string()] = true
 		}
 	}
-	all := len(names) == 0
-	onlyStar := len(names) == 1 && names["*"]
-	return slices.DeleteFunc(slices.Clone(t.fields), func(f *field) bool {
-		switch {
-		case f.universal == "":
-			return true
-		case f.kind == kindFM:
-			return !all && !onlyStar
-		default:
-			return !all && !names["*"] && !names[f.name(style == originalNames)]
-		}
-	})
+	if len(names) == 0 || len(names) == 1 && names["*"] {
+		return t.everything[style]
+	}
+	return p.writer(style).columns(t, slices.DeleteFunc(t.itemFields(), func(f *field) bool {
+		return f.kind == kindFM || !names["*"] && !names[f.name(style == originalNames)]
+	}))
 }
 
 func itemOrder(t *entityType, style naming, order *node) ([]sortKey, *restError) {
@@ -161,12 +155,11 @@ func (c *call) list(dst []byte, q query) ([]byte, page, *restError) {
 		q.filter = &filter{bounds: everyID, rest: q.filter.rest}
 		q.offset = 0
 	}
-	w := &writer{naming: q.naming, escape: c.portal.quirks.EscapeJSON, location: c.portal.location}
+	w := c.portal.writer(q.naming)
 	c.portal.records.RLock()
 	defer c.portal.records.RUnlock()
 	t := c.portal.tables[q.typ.id]
 
-	columns := w.columns(q.typ, q.fields)
 	dst = append(dst, '[')
 	rows := int64(0)
 	emit := func(r *record) bool {
@@ -177,7 +170,7 @@ func (c *call) list(dst []byte, q query) ([]byte, page, *restError) {
 			dst = append(dst, ',')
 		}
 		rows++
-		dst = w.row(dst, r, columns)
+		dst = w.row(dst, r, q.columns)
 		return true
 	}
 	t.each(q, emit)

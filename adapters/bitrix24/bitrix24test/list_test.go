@@ -519,7 +519,8 @@ func TestSeededRecordsAreTheSameEveryTime(t *testing.T) {
 	list := call(t, p, "crm.item.list", `{"entityTypeId":3}`)
 	for i := range 50 {
 		single := call(t, p, "crm.item.get", fmt.Sprintf(`{"entityTypeId":3,"id":%d}`, i+1)).at("result.item")
-		if listed := list.at(fmt.Sprintf("result.items.%d", i)); encode(single) != encode(listed) {
+		listed := list.at(fmt.Sprintf("result.items.%d", i)).(map[string]any)
+		if encode(single) != encode(listed) {
 			t.Errorf("get and list differ:\n%s\n%s", encode(single), encode(listed))
 		}
 	}

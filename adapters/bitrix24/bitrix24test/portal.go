@@ -167,6 +167,9 @@ func New(options Options) *Portal {
 		}
 	}
 	for id, t := range types {
+		for _, style := range []naming{universalNames, originalNames} {
+			t.everything[style] = p.writer(style).columns(t, t.itemFields())
+		}
 		p.tables[id] = &table{typ: t, own: map[int64]*record{}, gone: map[int64]struct{}{}}
 	}
 	p.addresses.moved = map[string]bool{}

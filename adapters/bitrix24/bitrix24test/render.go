@@ -36,6 +36,10 @@ type writer struct {
 	ids      []int64
 }
 
+func (p *Portal) writer(style naming) *writer {
+	return &writer{naming: style, escape: p.quirks.EscapeJSON, location: p.location}
+}
+
 // column is one field of a row, or several that look the same in all seeded records.
 type column struct {
 	fields []*field

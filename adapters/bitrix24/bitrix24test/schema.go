@@ -2,6 +2,7 @@ package bitrix24test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -114,6 +115,8 @@ type entityType struct {
 
 	byClassic, byUniversal, byOriginal map[string]*field
 
+	everything [originalNames + 1][]column // what crm.item.* returns when nothing is selected
+
 	idField *field
 	fm      *field // nil without multifields
 }
@@ -184,6 +187,11 @@ func (t *entityType) anyName(name string) *field {
 		}
 	}
 	return nil
+}
+
+// itemFields returns the fields that crm.item.* knows.
+func (t *entityType) itemFields() []*field {
+	return slices.DeleteFunc(slices.Clone(t.fields), func(f *field) bool { return f.universal == "" })
 }
 
 // humanTitle makes "Date modify" of DATE_MODIFY, or of the universal name where that is all there is.
