@@ -208,7 +208,7 @@ func TestCancelEndsAWalkAtOnce(t *testing.T) {
 				if fault != nil {
 					portal.Fault(*fault)
 				}
-				h := webhookHost(t, portal, map[string]string{"lanes": lanes})
+				h := webhookHost(t, portal, map[string]string{"lanes": lanes, "retryAttempts": "10"})
 				const patience = 2 * time.Second
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()

@@ -21,18 +21,20 @@ func (Adapter) Classify(status int, h http.Header, body []byte) error {
 	if len(body) == 0 || body[0] != '{' {
 		return classifyForeign(status, h)
 	}
-	if body[len(body)-1] != '}' {
-		return &enlace.Error{Kind: enlace.ErrProtocol, Status: status, Message: "the answer is cut off"}
-	}
-	if status < 300 && bytes.HasPrefix(body, []byte(`{"result"`)) {
+	// What begins with the result and ends with the time is not walked through
+	// here: a page is long, and its reader checks it.
+	if status < 300 && bytes.HasPrefix(body, []byte(`{"result"`)) && bytes.HasSuffix(body, []byte(`}}`)) {
 		return nil
 	}
-	code, description, found := errorOf(body)
-	if !found {
-		if status < 300 {
-			return nil
-		}
+	code, description, found, err := errorOf(body)
+	switch {
+	case found:
+	case status >= 300:
 		return classifyForeign(status, h)
+	case err != nil: // cut off, most likely: such answers are asked for again
+		return &enlace.Error{Kind: enlace.ErrProtocol, Status: status, Err: err}
+	default:
+		return nil
 	}
 	e := classifyCode(code, description, status)
 	e.Status, e.Code, e.Message = status, code, description
@@ -52,8 +54,9 @@ func classifyForeign(status int, h http.Header) error {
 }
 
 // errorOf finds the error in a body that is an object: one with an error that is
-// not null and without a result (sheet 2.3).
-func errorOf(body []byte) (code, description string, found bool) {
+// not null and without a result (sheet 2.3). err is for a body that is not JSON;
+// an error that stands in it is found all the same.
+func errorOf(body []byte) (code, description string, found bool, err error) {
 	s := rawjson.NewScanner(body)
 	hasResult := false
 	for key := range s.Object() {
@@ -71,7 +74,7 @@ func errorOf(body []byte) (code, description string, found bool) {
 			hasResult = true
 		}
 	}
-	return code, description, found && !hasResult
+	return code, description, found && !hasResult, s.End()
 }
 
 // classifyCode turns one of the portal's codes into a kind and an outcome.

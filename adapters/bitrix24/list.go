@@ -249,7 +249,7 @@ func scanCommandError(s *rawjson.Scanner) error {
 	code, isText := rawjson.String(raw)
 	var description string
 	if !isText {
-		code, description, _ = errorOf(raw)
+		code, description, _, _ = errorOf(raw)
 	}
 	e := classifyCode(code, description, 0)
 	e.Op, e.Code, e.Message = listMethod, code, description

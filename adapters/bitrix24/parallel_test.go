@@ -45,14 +45,14 @@ func (l layout) fill(portal *bitrix24test.Portal) (ids []string) {
 
 var layouts = func() []layout {
 	list := []layout{
-		{name: "dense", seeds: []bitrix24test.Seed{{Count: 10_000}}},
-		{name: "late start", seeds: []bitrix24test.Seed{{Count: 10_000, FirstID: 1e9}}},
+		{name: "dense", seeds: []bitrix24test.Seed{{Count: 4_000}}},
+		{name: "late start", seeds: []bitrix24test.Seed{{Count: 4_000, FirstID: 1e9}}},
 		{name: "every seventh", seeds: []bitrix24test.Seed{{Count: 5_000, Stride: 7}}},
 		{name: "every thousandth", seeds: []bitrix24test.Seed{{Count: 5_000, Stride: 1000}}},
-		{name: "a cluster and a few far away", seeds: []bitrix24test.Seed{{Count: 10_000}, {Count: 7, FirstID: 1e12, Stride: 1e9}}, clusters: true},
-		{name: "a few and a cluster far away", seeds: []bitrix24test.Seed{{Count: 60, Stride: 1e9}, {Count: 10_000, FirstID: 1e12}}, clusters: true},
-		{name: "gaps at random", seeds: []bitrix24test.Seed{{Count: 10_000}}, gaps: 0.5},
-		{name: "many gaps at random", seeds: []bitrix24test.Seed{{Count: 40_000, FirstID: 500}}, gaps: 0.95},
+		{name: "a cluster and a few far away", seeds: []bitrix24test.Seed{{Count: 4_000}, {Count: 7, FirstID: 1e12, Stride: 1e9}}, clusters: true},
+		{name: "a few and a cluster far away", seeds: []bitrix24test.Seed{{Count: 60, Stride: 1e9}, {Count: 4_000, FirstID: 1e12}}, clusters: true},
+		{name: "gaps at random", seeds: []bitrix24test.Seed{{Count: 4_000}}, gaps: 0.5},
+		{name: "many gaps at random", seeds: []bitrix24test.Seed{{Count: 20_000, FirstID: 500}}, gaps: 0.95},
 		{name: "beyond 2^53", seeds: []bitrix24test.Seed{{Count: 3_000, FirstID: 1<<53 - 1000}, {Count: 2_000, FirstID: 1<<62 + 1, Stride: 3}}, clusters: true},
 		{name: "the greatest ids", seeds: []bitrix24test.Seed{{Count: 120, FirstID: 1<<63 - 120}}},
 	}

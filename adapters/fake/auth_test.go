@@ -258,6 +258,22 @@ func TestFailingTokenEndpoint(t *testing.T) {
 	}
 }
 
+func TestFailingLogin(t *testing.T) {
+	for want, failure := range map[string]fake.Failure{
+		"unavailable": {Status: 500}, "rate_limited": {Status: 429}, "protocol": {Kind: fake.HTML},
+	} {
+		p := fake.New(fake.Options{})
+		h := newHost(t, p, p.Session())
+		failure.Op = fake.OpLogin
+		p.Fail(failure)
+		_, err := h.sync("contacts")
+		kind(t, err, want)
+		if n := p.Requests(fake.OpLogin); n != 1 {
+			t.Errorf("%s: %d logins, want 1", want, n)
+		}
+	}
+}
+
 func TestFixedSecrets(t *testing.T) {
 	o := fake.Options{APIKey: enlace.NewSecret("k"), ClientID: "id", ClientSecret: enlace.NewSecret("c"),
 		Password: enlace.NewSecret("p"), WebhookSecret: enlace.NewSecret("w")}

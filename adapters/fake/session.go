@@ -26,30 +26,27 @@ func (Adapter) Authorize(r *http.Request, c enlace.Credential) error {
 // Refresh implements enlace.Authenticator: it logs in. Sessions work in memory
 // only, since a refresh is not told that the account has another address.
 func (Adapter) Refresh(ctx context.Context, client *http.Client, c enlace.Credential) (enlace.Credential, error) {
-	failed := func(kind error, status int) error {
-		return &enlace.Error{Provider: Name, Op: "log in", Kind: kind, Outcome: enlace.OutcomeNotRun, Status: status}
+	failed := func(kind error, outcome enlace.Outcome) error {
+		return &enlace.Error{Provider: Name, Op: "log in", Kind: kind, Outcome: outcome}
 	}
 	body, err := json.Marshal(map[string]string{"user": c.Secrets["user"].Reveal(), "password": c.Secrets["password"].Reveal()})
 	if err != nil {
-		return c, failed(enlace.ErrInvalid, 0)
+		return c, failed(enlace.ErrInvalid, enlace.OutcomeNotRun)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, loginURL, bytes.NewReader(body))
 	if err != nil {
-		return c, failed(enlace.ErrInvalid, 0)
+		return c, failed(enlace.ErrInvalid, enlace.OutcomeNotRun)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	sent := time.Now()
 	resp, err := client.Do(request)
 	if err != nil {
-		return c, failed(enlace.ErrUnavailable, 0)
+		return c, failed(enlace.ErrUnavailable, enlace.OutcomeUnknown)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	switch {
-	case err != nil:
-		return c, failed(enlace.ErrUnavailable, resp.StatusCode)
-	case resp.StatusCode == http.StatusUnauthorized:
-		return c, failed(enlace.ErrAuth, resp.StatusCode)
+	if err != nil {
+		return c, failed(enlace.ErrUnavailable, enlace.OutcomeUnknown)
 	}
 	if err := (Adapter{}).Classify(resp.StatusCode, resp.Header, answer); err != nil {
 		if errors.Is(err, enlace.ErrDefault) {
@@ -62,7 +59,7 @@ func (Adapter) Refresh(ctx context.Context, client *http.Client, c enlace.Creden
 		Seconds int    `json:"expires_in"`
 	}
 	if json.Unmarshal(answer, &session) != nil || session.Token == "" {
-		return c, failed(enlace.ErrProtocol, resp.StatusCode)
+		return c, failed(enlace.ErrProtocol, enlace.OutcomeRan)
 	}
 	c.Token = &enlace.Token{Access: enlace.NewSecret(session.Token), Expiry: sent.Add(time.Duration(session.Seconds) * time.Second).UTC()}
 	return c, nil

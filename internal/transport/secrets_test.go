@@ -55,7 +55,7 @@ func TestNoSecretInErrorsAndObservations(t *testing.T) {
 		case "encoding":
 			hijack("HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n")
 		case "gzip":
-			hijack("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n%s")
+			hijack("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n%s")
 		case "hang":
 			<-r.Context().Done()
 		case "large":

@@ -41,9 +41,14 @@ func (s *Store) load(key enlace.CredentialKey, name string) (record, error) {
 		return emptyRecord(key), nil
 	}
 	if err == nil && stored.key() != key {
-		err = fmt.Errorf("%s%s holds another credential; it was copied or renamed by hand, so remove it", name, valueSuffix)
+		err = errMisplaced(name + valueSuffix)
 	}
 	return stored, err
+}
+
+// errMisplaced is for a file with the content of another. The seal would not open it either.
+func errMisplaced(file string) error {
+	return fmt.Errorf("%s holds another credential; it was copied or renamed by hand, so remove it", file)
 }
 
 func (s *Store) loadFile(file string) (record, error) {
@@ -205,7 +210,7 @@ func (s *Store) remove(key enlace.CredentialKey, name string) error {
 // value when the iteration begins, for which it reads all files of the tenant.
 func (s *Store) Credentials(ctx context.Context, tenant string) iter.Seq2[enlace.CredentialKey, error] {
 	return func(yield func(enlace.CredentialKey, error) bool) {
-		stored, err := s.records(ctx, tenantPrefix(tenant), func(r record) bool { return r.Tenant == tenant })
+		stored, err := s.records(ctx, tenantPrefix(tenant), func(record) bool { return true })
 		if err != nil {
 			yield(enlace.CredentialKey{}, failed("list credentials", err))
 			return
@@ -243,6 +248,9 @@ func (s *Store) records(ctx context.Context, prefix string, wanted func(record) 
 		}
 		if err != nil {
 			return nil, err
+		}
+		if name, err := fileName(r.key()); err != nil || name+valueSuffix != file {
+			return nil, errMisplaced(file)
 		}
 		if !r.Deleted && wanted(r) {
 			found = append(found, r)

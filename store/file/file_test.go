@@ -285,6 +285,25 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 	}
 }
 
+// A file under another's name is refused, whoever reads it.
+func TestMisplacedFilesAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir, 0)
+	put(t, s, key("evil", "crm", "account"), "sealed", 1)
+	stolen, err := os.ReadFile(paths(t, dir, ".sealed")[0])
+	must(t, err)
+	must(t, s.DeleteCredential(t.Context(), key("evil", "crm", "account")))
+	put(t, s, account, "sealed", 1)
+	for _, path := range paths(t, dir, ".sealed") {
+		must(t, os.WriteFile(path, stolen, 0o600))
+	}
+	for _, method := range []string{"load", "delete", "list", "reseal", "not sealed by"} {
+		if err := call(t, s, method); err == nil || !strings.Contains(err.Error(), "another credential") {
+			t.Errorf("%s: error is %v, want one that says so", method, err)
+		}
+	}
+}
+
 func TestNamesDoNotCollide(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir, 0)
