@@ -191,6 +191,10 @@ type CustomAuth struct {
 	Name   string // scheme name; empty is "custom"
 	Title  string
 	Fields []SecretField
+	// Login says that Refresh logs in with the entered secrets and spends nothing:
+	// it may be called before the first request, again with the same credential,
+	// and for a credential that is not saved.
+	Login bool
 }
 
 // Authenticator proves the account in the adapter's own way. It is asked only
@@ -200,9 +204,9 @@ type Authenticator interface {
 	Authorize(r *http.Request, c Credential) error
 	// Refresh returns a fresh credential after the provider refused c, or an
 	// error that matches ErrAuth if only a person can help. It makes at most one
-	// request that spends something, through client. The result is stored
-	// before anyone uses it.
-	Refresh(ctx context.Context, client *http.Client, c Credential) (Credential, error)
+	// request that spends something, through client; base is the account's base
+	// URL. The result is stored before anyone uses it.
+	Refresh(ctx context.Context, client *http.Client, base *url.URL, c Credential) (Credential, error)
 }
 
 // Scheme implements AuthScheme.

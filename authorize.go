@@ -19,6 +19,7 @@ func (c *Conn) authorize(ctx context.Context, r *http.Request) error {
 		return c.putToken(ctx, r, scheme.Place, cred)
 	case CustomAuth:
 		if a, ok := As[Authenticator](c.adapter); ok {
+			noteSent(ctx, cred)
 			return a.Authorize(r, *cred)
 		}
 		return &Error{Op: "authorize", Kind: ErrUnsupported, Outcome: OutcomeNotRun, Message: "the adapter has no Authenticator"}
@@ -32,13 +33,17 @@ type sentToken struct{ access Secret }
 
 type sentTokenKey struct{}
 
+func noteSent(ctx context.Context, cred *Credential) {
+	if sent, ok := ctx.Value(sentTokenKey{}).(*sentToken); ok && cred.Token != nil {
+		sent.access = cred.Token.Access
+	}
+}
+
 func (c *Conn) putToken(ctx context.Context, r *http.Request, p Placement, cred *Credential) error {
 	if cred.Token == nil {
 		return &Error{Op: "authorize", Kind: ErrNoCredential, Outcome: OutcomeNotRun}
 	}
-	if sent, ok := ctx.Value(sentTokenKey{}).(*sentToken); ok {
-		sent.access = cred.Token.Access
-	}
+	noteSent(ctx, cred)
 	if p == (Placement{}) {
 		p = BearerHeader()
 	}

@@ -42,7 +42,8 @@ type Conn struct {
 	// stored says that the credential is in the safe; TestConnection opens
 	// accounts whose credential is not saved yet.
 	stored     bool
-	refreshing sync.Mutex
+	healed     atomic.Bool // the status was set back to connected
+	refreshing sync.Mutex  // a token for a credential that is not stored is fetched
 	credential atomic.Pointer[Credential]
 }
 
@@ -121,7 +122,9 @@ func (c *Conn) Send(ctx context.Context, call Call) (Response, error) {
 	}
 	resp, err := c.send(ctx, req)
 	if err != nil {
-		return Response{}, c.failure(call.op(), err)
+		err = c.failure(call.op(), err)
+		c.noteRefused(ctx, err)
+		return Response{}, err
 	}
 	return Response{Status: resp.Status, Header: resp.Header, Body: resp.Body}, nil
 }
@@ -130,7 +133,11 @@ func (c *Conn) send(ctx context.Context, req transport.Request) (transport.Respo
 	if err := c.refreshIfExpired(ctx); err != nil {
 		return transport.Response{}, err
 	}
-	return c.sender.Send(context.WithValue(ctx, sentTokenKey{}, &sentToken{}), req)
+	resp, err := c.sender.Send(context.WithValue(ctx, sentTokenKey{}, &sentToken{}), req)
+	if err == nil {
+		c.noteAccepted(ctx)
+	}
+	return resp, err
 }
 
 // Client returns an HTTP client for SDKs that want one. Its requests take the
@@ -400,6 +407,9 @@ func (c *Conn) failure(op string, err error) error {
 	clean := c.redactor()
 	out.Message = redact.Text(clean.String(out.Message))
 	out.Code = redact.Text(clean.String(out.Code))
+	if errors.Is(out.Kind, ErrTokenExpired) && !c.refreshable() {
+		out.Kind = ErrAuth // nothing could be refreshed; a person must act
+	}
 	out.Err = clean.Error(out.Err, "")
 	return &out
 }
@@ -509,7 +519,9 @@ func (t clientTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := c.send(r.Context(), req)
 	if err != nil {
-		return nil, c.failure("client", err)
+		err = c.failure("client", err)
+		c.noteRefused(r.Context(), err)
+		return nil, err
 	}
 	return &http.Response{StatusCode: resp.Status, Status: http.StatusText(resp.Status), Header: resp.Header, Request: r,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(resp.Body)),

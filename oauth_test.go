@@ -849,7 +849,7 @@ func (v vault) Authorize(r *http.Request, c enlace.Credential) error {
 	return nil
 }
 
-func (v vault) Refresh(ctx context.Context, client *http.Client, c enlace.Credential) (enlace.Credential, error) {
+func (v vault) Refresh(ctx context.Context, client *http.Client, base *url.URL, c enlace.Credential) (enlace.Credential, error) {
 	n := v.logins.Add(1)
 	if v.fail != nil {
 		return c, v.fail

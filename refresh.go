@@ -20,7 +20,7 @@ const (
 
 // refreshable says whether a refused token can be replaced without a person.
 func (c *Conn) refreshable() bool {
-	switch c.scheme.(type) {
+	switch scheme := c.scheme.(type) {
 	case OAuth2:
 		t := c.credential.Load().Token
 		return c.stored && t != nil && !t.Refresh.IsZero()
@@ -28,7 +28,7 @@ func (c *Conn) refreshable() bool {
 		return true
 	case CustomAuth:
 		_, ok := As[Authenticator](c.adapter)
-		return ok && c.stored
+		return ok && (c.stored || scheme.Login)
 	default:
 		return false
 	}
@@ -54,7 +54,7 @@ func (c *Conn) refreshIfExpired(ctx context.Context) error {
 	t := c.credential.Load().Token
 	switch {
 	case t == nil:
-		if _, custom := c.scheme.(CustomAuth); custom {
+		if custom, ok := c.scheme.(CustomAuth); ok && !custom.Login {
 			return nil
 		}
 		return c.refresh(ctx, Secret{})
@@ -215,7 +215,7 @@ func (c *Conn) fresh(cur Credential, rejected Secret) bool {
 		return false
 	}
 	if rejected.IsZero() {
-		if _, custom := c.scheme.(CustomAuth); custom {
+		if custom, ok := c.scheme.(CustomAuth); ok && !custom.Login {
 			return false
 		}
 	} else if cur.Token.Access.Equal(rejected) {
@@ -247,12 +247,40 @@ func (c *Conn) afterRefresh(ctx context.Context, err error) {
 	if e, ok := errors.AsType[*Error](err); ok && e.Message != "" {
 		reason = redact.Text(c.redactor().String(e.Message))
 	}
-	in, getErr := c.service.Get(ctx, c.integration.Ref)
-	if getErr != nil || (in.Status == status && in.StatusReason == reason) || (status == StatusConnected && in.Status == StatusPending) {
+	c.setStatus(ctx, status, reason)
+}
+
+// noteAccepted and noteRefused keep the integration's status in step with what
+// the provider says to ordinary requests, for credentials that are never refreshed too.
+func (c *Conn) noteAccepted(ctx context.Context) {
+	if c.stored && c.integration.Status == StatusNeedsReauth && c.healed.CompareAndSwap(false, true) {
+		c.setStatus(ctx, StatusConnected, "")
+	}
+}
+
+func (c *Conn) noteRefused(ctx context.Context, err error) {
+	// A fresh token that is refused too may be the provider's passing trouble, and
+	// the next refresh tells.
+	if !c.stored || !errors.Is(err, ErrAuth) || errors.Is(err, ErrTokenExpired) {
+		return
+	}
+	reason := "the provider does not accept the credential"
+	if e, ok := errors.AsType[*Error](err); ok && e.Message != "" {
+		reason = e.Message
+	}
+	c.setStatus(ctx, StatusNeedsReauth, reason)
+}
+
+// setStatus stores a status, if it is another. By the version that was read: if
+// somebody reconnects meanwhile, theirs counts.
+func (c *Conn) setStatus(ctx context.Context, status Status, reason string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	in, err := c.service.Get(ctx, c.integration.Ref)
+	if err != nil || in.Status == status || (status == StatusConnected && in.Status == StatusPending) {
 		return
 	}
 	in.Status, in.StatusReason = status, reason
-	// By the version that was read: if somebody reconnects meanwhile, theirs counts.
 	if err := c.service.replace(ctx, &in); err != nil {
 		c.Logger().Warn("integration status not saved", "status", string(status), "error", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -229,7 +230,7 @@ func (able) RemoveWebhook(context.Context, *enlace.Conn, string) error          
 func (able) AnswerChallenge(http.ResponseWriter, *http.Request, []byte) bool          { return false }
 func (able) CheckHealth(context.Context, *enlace.Conn) error                          { return nil }
 func (able) Authorize(*http.Request, enlace.Credential) error                         { return nil }
-func (able) Refresh(context.Context, *http.Client, enlace.Credential) (enlace.Credential, error) {
+func (able) Refresh(context.Context, *http.Client, *url.URL, enlace.Credential) (enlace.Credential, error) {
 	return enlace.Credential{}, nil
 }
 func (able) Classify(int, http.Header, []byte) error { return enlace.ErrDefault }

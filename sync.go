@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,7 +28,8 @@ type SyncOptions struct {
 	Entities  []string  // names, or "all"; empty is all. Parents come before children
 	// Since reads records changed at or after this instant, whatever earlier runs
 	// have read. It leaves the mark of finished runs where it is, or sets the
-	// first one.
+	// first one. While a first run without Since is unfinished, that one keeps
+	// its place, and a run with Since cannot be resumed.
 	Since time.Time
 	// Full reads everything again instead of what has changed.
 	Full bool
@@ -224,7 +226,7 @@ func (r *run) pullAll(ctx context.Context) error {
 		r.record.Results[entity] = result
 		if err != nil {
 			failed = append(failed, fmt.Errorf("sync %s: %w", entity, err))
-			if !errors.Is(err, ErrForbidden) && !errors.Is(err, ErrNotFound) {
+			if !isKind(err, ErrForbidden) && !isKind(err, ErrNotFound) {
 				break
 			}
 		}
@@ -254,13 +256,15 @@ func (r *run) pullEntity(ctx context.Context, entity string) (EntityResult, erro
 func (o SyncOptions) scope() string {
 	switch {
 	case !o.Since.IsZero():
-		return "since " + o.Since.UTC().Format(time.RFC3339Nano)
+		return sinceScope + o.Since.UTC().Format(time.RFC3339Nano)
 	case o.Full:
 		return "full"
 	default:
 		return ""
 	}
 }
+
+const sinceScope = "since " // what the scopes of runs with Since begin with
 
 // entityPull is the part of a run that reads one entity.
 type entityPull struct {
@@ -281,7 +285,7 @@ func (p *entityPull) pull(ctx context.Context) error {
 		if i > 0 {
 			p.result.Resumed = false
 		}
-		if err = p.pullFrom(ctx, start); !errors.Is(err, ErrCursorExpired) {
+		if err = p.pullFrom(ctx, start); !isKind(err, ErrCursorExpired) {
 			break
 		}
 	}
@@ -334,7 +338,7 @@ func (p *entityPull) accept(ctx context.Context, page Page, cut bool) error {
 	if !r.options.DryRun && len(page.Records) > 0 {
 		changes, err := r.sink.Accept(ctx, Batch{Integration: r.integration, RunID: r.record.ID, Entity: p.entity, Records: page.Records})
 		if err != nil {
-			return wrap("accept "+p.entity, ErrSink, err)
+			return sinkError(ctx, p.entity, err)
 		}
 		p.result.Created += changes.Created
 		p.result.Updated += changes.Updated
@@ -356,13 +360,30 @@ func (p *entityPull) accept(ctx context.Context, page Page, cut bool) error {
 	return nil
 }
 
+// sinkError gives an error of the host's sink its kind, whatever is in it: a
+// deadline of the host's own database does not mean that the caller has left.
+func sinkError(ctx context.Context, entity string, err error) error {
+	e := &Error{Op: "accept " + entity, Kind: ErrSink, Err: err}
+	if contextError(err) && ctx.Err() != nil {
+		e.Kind = ErrCanceled
+	}
+	return e
+}
+
+// isKind says whether err is of that kind itself, and not only its cause.
+func isKind(err, kind error) bool { return KindLabel(err) == KindLabel(kind) }
+
 // saveCheckpoint moves the checkpoint behind a page that the sink has accepted.
 // It does so even if the caller has gone meanwhile.
 func (p *entityPull) saveCheckpoint(ctx context.Context, page Page) error {
 	next := p.checkpoint
+	explicit := !p.run.options.Since.IsZero()
+	if explicit && next.Mark == "" && next.Resume != "" && !strings.HasPrefix(next.Scope, sinceScope) {
+		return nil // an unfinished first run stands here: it still has the older records to read
+	}
 	if page.Done {
 		next.Resume, next.Scope = "", ""
-		if explicit := !p.run.options.Since.IsZero(); !explicit || next.Mark == "" {
+		if !explicit || next.Mark == "" {
 			next.Mark = page.Next
 		}
 	} else {
@@ -371,7 +392,7 @@ func (p *entityPull) saveCheckpoint(ctx context.Context, page Page) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	if err := p.run.service.store.SaveCheckpoint(ctx, p.run.integration.Ref, p.entity, next); err != nil {
-		return wrap("save checkpoint", ErrStore, err)
+		return saveError("save checkpoint", err)
 	}
 	next.Version++
 	p.checkpoint = next
@@ -395,7 +416,15 @@ func (r *run) save(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	r.record.UpdatedAt = time.Now()
-	return wrap("save run", ErrStore, r.service.store.SaveRun(ctx, r.record))
+	return saveError("save run", r.service.store.SaveRun(ctx, r.record))
+}
+
+// saveError wraps what a store returned to a call that the caller cannot end.
+func saveError(op string, err error) error {
+	if contextError(err) {
+		return &Error{Op: op, Kind: ErrStore, Err: err}
+	}
+	return wrap(op, ErrStore, err)
 }
 
 func (r *run) finish(ctx context.Context, err error) error {
@@ -448,7 +477,7 @@ func (c *Conn) rawPages(ctx context.Context, req PullRequest) iter.Seq2[Page, er
 		for {
 			next := req
 			if req.Limit > 0 {
-				next.Limit = max(1, req.Limit-read)
+				next.Limit = req.Limit - read%req.Limit // Sync's limit is for the run
 			}
 			page, err := puller.Pull(ctx, c, next)
 			if !yield(page, err) || err != nil || page.Done {

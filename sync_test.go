@@ -783,8 +783,8 @@ func TestExpiredCursorFallsBack(t *testing.T) {
 	}
 }
 
-// page is one answer of a scripted adapter.
-func page(next string, done bool, ids ...string) enlace.Page {
+// pageOf is one answer of a scripted adapter.
+func pageOf(next string, done bool, ids ...string) enlace.Page {
 	p := enlace.Page{Next: enlace.Cursor(next), Done: done}
 	for _, id := range ids {
 		p.Records = append(p.Records, enlace.Record{Entity: "companies", ID: id, Data: []byte(`{}`)})
@@ -812,10 +812,10 @@ func TestPagesAreChecked(t *testing.T) {
 		kind     error
 		accepted int
 	}{
-		"good":                 {map[enlace.Cursor]enlace.Page{"": page("a", false, "1"), "a": page("", true, "2")}, nil, 2},
-		"empty pages are fine": {map[enlace.Cursor]enlace.Page{"": page("a", false), "a": page("b", false, "1"), "b": page("c", true)}, nil, 1},
-		"no next cursor":       {map[enlace.Cursor]enlace.Page{"": page("", false, "1")}, enlace.ErrCursorStalled, 0},
-		"the same cursor":      {map[enlace.Cursor]enlace.Page{"": page("a", false, "1"), "a": page("a", false, "2")}, enlace.ErrCursorStalled, 1},
+		"good":                 {map[enlace.Cursor]enlace.Page{"": pageOf("a", false, "1"), "a": pageOf("", true, "2")}, nil, 2},
+		"empty pages are fine": {map[enlace.Cursor]enlace.Page{"": pageOf("a", false), "a": pageOf("b", false, "1"), "b": pageOf("c", true)}, nil, 1},
+		"no next cursor":       {map[enlace.Cursor]enlace.Page{"": pageOf("", false, "1")}, enlace.ErrCursorStalled, 0},
+		"the same cursor":      {map[enlace.Cursor]enlace.Page{"": pageOf("a", false, "1"), "a": pageOf("a", false, "2")}, enlace.ErrCursorStalled, 1},
 		"a record without id":  {map[enlace.Cursor]enlace.Page{"": bare(enlace.Record{Data: []byte("{}")})}, enlace.ErrProtocol, 0},
 		"one without data":     {map[enlace.Cursor]enlace.Page{"": bare(enlace.Record{ID: "2"})}, enlace.ErrProtocol, 0},
 		"a tombstone":          {map[enlace.Cursor]enlace.Page{"": bare(enlace.Record{ID: "2", Deleted: true})}, nil, 2},
@@ -857,7 +857,7 @@ func TestForbiddenEntity(t *testing.T) {
 		"not found":        {status(404, `{}`), enlace.ErrNotFound, true},
 		"server in flames": {status(500, `{}`), enlace.ErrUnavailable, false},
 		"bad request":      {status(400, `{}`), enlace.ErrInvalid, false},
-		"refused":          {status(401, `{}`), enlace.ErrTokenExpired, false},
+		"refused":          {status(401, `{}`), enlace.ErrAuth, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, in := syncHost(t, 5, crm{})

@@ -62,7 +62,7 @@ func (c *Conn) fetch(ctx context.Context, cur Credential) (Credential, error) {
 		if !ok {
 			return cur, &Error{Provider: c.provider, Op: "refresh", Kind: ErrAuth, Outcome: OutcomeNotRun}
 		}
-		next, err := a.Refresh(ctx, c.service.logins, cur)
+		next, err := a.Refresh(ctx, c.service.logins, c.base, cur)
 		if err != nil && KindLabel(err) == "other" {
 			err = &Error{Provider: c.provider, Op: "refresh", Kind: ErrUnavailable, Err: redact.Error(err, "")}
 		}

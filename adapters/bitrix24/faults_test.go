@@ -55,7 +55,7 @@ func TestFaults(t *testing.T) {
 			}
 			for _, times := range []int{1, 25, -1} {
 				bubble(t, fmt.Sprintf("%s, %s, %d times", name, place.name, times), func(t *testing.T) {
-					const contacts = 1_200
+					const contacts = 700
 					portal := busyPortal(bitrix24test.Options{}, contacts)
 					h := webhookHost(t, portal, map[string]string{"lanes": place.lanes})
 					portal.Fault(bitrix24test.Fault{Method: place.method, Kind: kind, After: place.after, Times: times, Delay: 40 * time.Second,
@@ -104,7 +104,7 @@ func TestFaultsLoseNothingWhereverTheWalkIsCut(t *testing.T) {
 	for _, kind := range []bitrix24test.FaultKind{bitrix24test.RateLimited, bitrix24test.OperatingLimit, bitrix24test.Refuse, bitrix24test.ExpiredToken} {
 		for after := range 3 {
 			bubble(t, fmt.Sprintf("%s, after %d", faultNames[kind], 5+9*after), func(t *testing.T) {
-				ids := layoutIDs(1_500)
+				ids := layoutIDs(1_100)
 				for pages := 1; ; pages++ {
 					portal := busyPortal(bitrix24test.Options{}, len(ids))
 					h := webhookHost(t, portal, map[string]string{"lanes": "4"})
@@ -164,8 +164,8 @@ func TestAllowanceSmallerThanPublished(t *testing.T) {
 		started := time.Now()
 		h.syncAll(into, enlace.SyncOptions{})
 		into.wantOnce(t, layoutIDs(8_000))
-		if took := time.Since(started); took < 30*time.Minute || took > time.Hour {
-			t.Errorf("took %v; 320 s of run time are four windows of 100 s", took)
+		if took := time.Since(started); took < 15*time.Minute || took > 45*time.Minute {
+			t.Errorf("took %v; 320 s of run time need at least two more windows of 100 s", took)
 		}
 	})
 }

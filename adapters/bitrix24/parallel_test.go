@@ -100,9 +100,9 @@ func TestEveryRecordComesOnceWhateverTheIDs(t *testing.T) {
 // would, and goes on in the other mode and in the same one.
 func TestWalkThatIsCutOffGoesOn(t *testing.T) {
 	for _, l := range []layout{
-		{name: "dense", seeds: []bitrix24test.Seed{{Count: 1_030}}},
-		{name: "clusters", seeds: []bitrix24test.Seed{{Count: 700}, {Count: 300, FirstID: 1e9}, {Count: 3, FirstID: 1e12, Stride: 1e6}}},
-		{name: "gaps", seeds: []bitrix24test.Seed{{Count: 1_500}}, gaps: 0.4},
+		{name: "dense", seeds: []bitrix24test.Seed{{Count: 530}}},
+		{name: "clusters", seeds: []bitrix24test.Seed{{Count: 330}, {Count: 150, FirstID: 1e9}, {Count: 3, FirstID: 1e12, Stride: 1e6}}},
+		{name: "gaps", seeds: []bitrix24test.Seed{{Count: 800}}, gaps: 0.4},
 	} {
 		for _, modes := range [][2]string{{"1", "1"}, {"1", "4"}, {"4", "1"}, {"4", "4"}, {"7", "50"}} {
 			bubble(t, l.name+", lanes "+strings.Join(modes[:], " then "), func(t *testing.T) {

@@ -249,7 +249,7 @@ func TestBatchAnswersThatMissACommand(t *testing.T) {
 	} {
 		bubble(t, name, func(t *testing.T) {
 			portal := bitrix24test.New(bitrix24test.Options{})
-			ids := layout{seeds: []bitrix24test.Seed{{Count: 3_000}}}.fill(portal)
+			ids := layout{seeds: []bitrix24test.Seed{{Count: 900}}}.fill(portal)
 			h := webhookHost(t, portal, nil)
 			h.config.Transport = editAnswers(portal, func(method string, body []byte) []byte {
 				if method == "batch" {

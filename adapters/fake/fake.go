@@ -95,7 +95,7 @@ func (Adapter) Describe() enlace.Descriptor {
 				PKCE: true, Life: time.Hour, Attributes: []string{"account_id"}},
 			enlace.ClientCredentials{Name: SchemeClient, Title: "Client credentials", TokenURL: "{origin}/oauth/token",
 				Scopes: []string{"crm"}, Place: enlace.BearerHeader(), Life: time.Hour},
-			enlace.CustomAuth{Name: SchemeSession, Title: "User and password", Fields: []enlace.SecretField{
+			enlace.CustomAuth{Name: SchemeSession, Title: "User and password", Login: true, Fields: []enlace.SecretField{
 				{Name: "user", Label: "User", Required: true}, {Name: "password", Label: "Password", Required: true}}},
 		},
 		Entities: []enlace.Entity{

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/enlace-go/enlace"
 )
-
-const loginURL = "https://" + Host + "/session"
 
 // Authorize implements enlace.Authenticator for the session scheme. Before the
 // first login it adds nothing: the provider refuses, and enlace logs in.
@@ -23,9 +22,8 @@ func (Adapter) Authorize(r *http.Request, c enlace.Credential) error {
 	return nil
 }
 
-// Refresh implements enlace.Authenticator: it logs in. Sessions work in memory
-// only, since a refresh is not told that the account has another address.
-func (Adapter) Refresh(ctx context.Context, client *http.Client, c enlace.Credential) (enlace.Credential, error) {
+// Refresh implements enlace.Authenticator: it logs in.
+func (Adapter) Refresh(ctx context.Context, client *http.Client, base *url.URL, c enlace.Credential) (enlace.Credential, error) {
 	failed := func(kind error, outcome enlace.Outcome) error {
 		return &enlace.Error{Provider: Name, Op: "log in", Kind: kind, Outcome: outcome}
 	}
@@ -33,7 +31,7 @@ func (Adapter) Refresh(ctx context.Context, client *http.Client, c enlace.Creden
 	if err != nil {
 		return c, failed(enlace.ErrInvalid, enlace.OutcomeNotRun)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, loginURL, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base.ResolveReference(&url.URL{Path: "/session"}).String(), bytes.NewReader(body))
 	if err != nil {
 		return c, failed(enlace.ErrInvalid, enlace.OutcomeNotRun)
 	}

@@ -223,7 +223,7 @@ func TestFailuresThatStay(t *testing.T) {
 	for want, failure := range map[string]fake.Failure{
 		"forbidden":      {Status: 403},
 		"cursor_stalled": {Kind: fake.RepeatedCursor},
-		"token_expired":  {Status: 401},
+		"auth":           {Status: 401},
 		"not_found":      {Status: 404},
 		"conflict":       {Status: 409},
 	} {

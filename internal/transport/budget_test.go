@@ -135,6 +135,30 @@ func TestBudgetDeadline(t *testing.T) {
 	})
 }
 
+func TestBudgetReportReachesWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := transport.NewBudget(limit, window)
+		if _, err := b.Acquire(t.Context(), limit); err != nil { // may come back any moment
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := b.Acquire(ctx, time.Second); !errors.Is(err, transport.ErrDeadlineTooShort) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		b.Report(limit, start.Add(window))
+		group.Wait()
+		if time.Since(start) != 0 {
+			t.Errorf("the waiter found out after %v", time.Since(start))
+		}
+	})
+}
+
 func TestBudgetOddValues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

@@ -2,12 +2,15 @@ package transport_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"syscall"
@@ -349,6 +352,17 @@ func TestTLSFailures(t *testing.T) {
 	response, err := s.Send(t.Context(), post(address))
 	wantStage(t, err, transport.NotSent, nil)
 	if response.Attempts != 2 {
+		t.Errorf("%d attempts: %v", response.Attempts, err)
+	}
+}
+
+func TestUntrustedCertificateIsFinal(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer server.Close()
+	response, err := onLoopback(t, server.URL).Send(t.Context(), get(server.URL))
+	wantStage(t, err, transport.NotSent, nil)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || response.Attempts != 1 {
 		t.Errorf("%d attempts: %v", response.Attempts, err)
 	}
 }

@@ -94,6 +94,7 @@ func TestStopsAtOnceForHostileRetryAfter(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			sent := 0
 			s := inMemory(answers(&sent, answer(429, "", "Retry-After", header[0])))
+			s.TotalTimeout = 100 * time.Hour // it is not for lack of time
 			start := time.Now()
 			_, err := s.Send(t.Context(), post(endpoint))
 			if sent != 1 || time.Since(start) != 0 || !errors.Is(err, statusError(429)) {
@@ -346,6 +347,22 @@ func TestGateRefusalIsNotRepeated(t *testing.T) {
 		}
 		if wait, ok := errors.AsType[*transport.WaitError](err); !ok || wait.Wait != time.Hour {
 			t.Errorf("the wait is not told: %v", err)
+		}
+	})
+}
+
+// The provider's last word says more than that there is no time for another try.
+func TestGateRefusalOfARepetition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := transport.NewGate(0, 1)
+		s := inMemory(roundTrip(func(*http.Request) (*http.Response, error) {
+			gate.Pause(time.Hour)
+			return answer(429, ""), nil
+		}))
+		s.Gate = gate
+		response, err := s.Send(t.Context(), post(endpoint))
+		if !errors.Is(err, statusError(429)) || response.Attempts != 1 || response.Status != 429 {
+			t.Errorf("%+v: %v", response, err)
 		}
 	})
 }

@@ -222,9 +222,9 @@ func (s *Store) release(ctx context.Context, l *lease, interrupted bool) {
 // untilDone repeats write while its error may pass, for limit at most, whether
 // or not ctx has ended.
 func (s *Store) untilDone(ctx context.Context, limit time.Duration, write func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	defer cancel()
-	return retry(ctx, passing, func() error { return limited(ctx, tryTimeout, write) })
+	return limited(context.WithoutCancel(ctx), limit, func(ctx context.Context) error {
+		return retry(ctx, passing, func() error { return limited(ctx, tryTimeout, write) })
+	})
 }
 
 // DeleteCredential implements [enlace.CredentialStore]. It does not wait for a

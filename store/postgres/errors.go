@@ -44,6 +44,9 @@ func failed(op string, err error) error {
 // withoutData is err in a form that shows neither SQL nor data, nil if it is not
 // known to have one.
 func withoutData(err error) error {
+	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok && errors.Is(e, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %v", errNoAnswer, e) // the limit of connecting, not the caller's
+	}
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded, errNoAnswer, puddle.ErrClosedPool} {
 		if errors.Is(err, known) {
 			return known
@@ -111,7 +114,7 @@ func limited(ctx context.Context, limit time.Duration, fn func(ctx context.Conte
 	inner, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := fn(inner)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		return errNoAnswer
 	}
 	return err

@@ -1,0 +1,3 @@
+package postgres_test
+const partVariable="X"
+var parts = map[string]func() error{}
