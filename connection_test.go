@@ -54,7 +54,7 @@ func TestConnectionSteps(t *testing.T) {
 	checkReport(t, r, err, false, "settings", "authentication: forbidden")
 	h.provider.setFault(times(1, "/ping", status(401, `{}`)))
 	r, err = h.TestConnection(t.Context(), stored)
-	checkReport(t, r, err, false, "settings", "authentication: token_expired")
+	checkReport(t, r, err, false, "settings", "authentication: auth")
 	h.provider.setFault(times(1, "/list/deals", status(404, `{}`)))
 	r, err = h.TestConnection(t.Context(), stored)
 	checkReport(t, r, err, false, "settings", "authentication", "sample: not_found")
@@ -101,7 +101,7 @@ func TestConnectionDoesNotSpendAnUnsavedRefreshToken(t *testing.T) {
 	h := newHost(t, codeAdapter, withApp)
 	h.provider.bearer = map[string]bool{}
 	r, err := h.TestConnection(t.Context(), enlace.ConnectionTest{Provider: "crm", Credential: expired()})
-	checkReport(t, r, err, false, "settings", "authentication: token_expired")
+	checkReport(t, r, err, false, "settings", "authentication: auth")
 	if n := len(h.posts()); n != 0 {
 		t.Errorf("the refresh token was sent %d times", n)
 	}

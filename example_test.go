@@ -64,7 +64,7 @@ func (shopServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	case r.URL.Query().Get("after") == "a2":
 		body = `{"orders":[{"id":"a3","total":11}],"next":""}`
 	}
-	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	return &http.Response{StatusCode: status, Header: header, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
 // newShopService makes a service, as a program would, but for the Transport.
@@ -274,12 +274,12 @@ func ExampleService_TestConnection() {
 		panic(err)
 	}
 	for _, step := range report.Steps {
-		fmt.Println(step.Name, enlace.KindLabel(step.Err))
+		fmt.Println(step.Name, step.Err == nil, errors.Is(step.Err, enlace.ErrForbidden))
 	}
 	fmt.Println(report.OK)
 	// Output:
-	// settings
-	// authentication forbidden
+	// settings true false
+	// authentication false true
 	// false
 }
 

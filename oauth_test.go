@@ -722,6 +722,26 @@ func testTokenThatCannotBeSaved(t *testing.T) {
 	}
 }
 
+// A token endpoint that was never reached has spent nothing.
+func TestTokenEndpointThatIsNotReached(t *testing.T) {
+	closed := localServer(t, newProvider())
+	closed.Close()
+	for address, kind := range map[string]error{closed.URL + "/token": enlace.ErrUnavailable, "http://10.0.0.1/token": enlace.ErrBlocked, "https://169.254.169.254/token": enlace.ErrBlocked} {
+		h := newHost(t, codeAdapter, withApp, allowLoopback, func(c *enlace.Config) {
+			c.OAuth["crm"] = enlace.OAuthApp{ClientID: "app-id", ClientSecret: enlace.NewSecret(canary), TokenURL: address}
+		})
+		in := h.create(expired(), with("apiUrl", localServer(t, h.provider).URL))
+		err := h.open(in).Do(t.Context(), enlace.Call{Path: "ping"}, nil)
+		if e, ok := errors.AsType[*enlace.Error](err); !ok || enlace.KindLabel(err) != enlace.KindLabel(kind) || e.Outcome != enlace.OutcomeNotRun {
+			t.Errorf("%s: %v, want %v that did not run", address, err, kind)
+		}
+		if got := must(h.Get(t.Context(), in.Ref))(t); got.Status != enlace.StatusConnected {
+			t.Errorf("%s: status %s", address, got.Status)
+		}
+		checkNoLeak(t, address, fmt.Sprint(err), canary)
+	}
+}
+
 // What a refresh has spent is saved although its caller has gone.
 func TestRefreshOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

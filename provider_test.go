@@ -305,7 +305,6 @@ type host struct {
 
 	mu           sync.Mutex
 	observations []enlace.Observation
-	logs         bytes.Buffer
 }
 
 // newHost makes a service over a fresh store and provider; edit may change its

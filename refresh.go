@@ -12,8 +12,10 @@ import (
 const (
 	// refreshTimeout bounds a refresh with the wait for others that are at it.
 	refreshTimeout = 30 * time.Second
-	// refreshPause is how long a refresh that failed is not tried again.
-	refreshPause = 5 * time.Second
+	// refreshPause is how long a refresh that failed is not tried again, if the
+	// provider does not ask for more; maxRefreshPause is the most it may ask for.
+	refreshPause    = 5 * time.Second
+	maxRefreshPause = time.Hour
 	// softMargin bounds how early a token is replaced ahead of its expiry.
 	softMargin = 5 * time.Minute
 )
@@ -171,7 +173,7 @@ func (s *Service) startRefresh(ctx context.Context, c *Conn, rejected Secret) *f
 		if f.err == nil {
 			delete(s.flights, key)
 		} else {
-			f.refused, f.until = rejected, time.Now().Add(refreshPause)
+			f.refused, f.until = rejected, time.Now().Add(min(max(refreshPause, RetryAfter(f.err)), maxRefreshPause))
 		}
 		close(f.done)
 	})

@@ -54,7 +54,7 @@ type Config struct {
 type Egress struct {
 	// AllowPrefixes are networks that may be called although they are private,
 	// such as 10.1.0.0/16 for a self-hosted provider or 127.0.0.0/8 in tests. Any
-	// port, and plain http, is fine there.
+	// port is fine there, and plain http if the address is written out.
 	AllowPrefixes []netip.Prefix
 	// AllowPorts replaces 80 and 443 for public addresses.
 	AllowPorts []uint16
@@ -121,7 +121,9 @@ func New(cfg Config) (*Service, error) {
 		credentials = cfg.Store
 	}
 	s.safe = NewSafe(credentials, cfg.Keys)
-	s.egress = guard.Policy{AllowPrefixes: cfg.Egress.AllowPrefixes, AllowPorts: cfg.Egress.AllowPorts}
+	// No limit of its own for the headers: a provider may work as long on a request
+	// as the integration's timeout allows.
+	s.egress = guard.Policy{AllowPrefixes: cfg.Egress.AllowPrefixes, AllowPorts: cfg.Egress.AllowPorts, HeaderTimeout: -1}
 	s.base = cfg.Transport
 	tokenTransport := cfg.Transport
 	if s.base == nil {
@@ -216,12 +218,16 @@ func (s *Service) Update(ctx context.Context, in Integration) (Integration, erro
 	if err != nil && !errors.Is(err, ErrNoCredential) && !errors.Is(err, ErrKey) {
 		return Integration{}, err
 	}
+	locked := errors.Is(err, ErrKey)
 	var held *Credential
 	if err == nil {
 		held = &cred
 	}
 	if next.BaseURL, err = s.validate(adapter.Describe(), next, held); err != nil {
 		return Integration{}, err
+	}
+	if locked && next.BaseURL == "" {
+		next.BaseURL = cur.BaseURL // it depends on the credential, which waits for its key
 	}
 	if place(next).Host != place(cur).Host {
 		next.Status, next.StatusReason = StatusPending, "the address has changed; connect again"

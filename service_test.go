@@ -567,3 +567,20 @@ func TestSecretURLKeepsOnlyItsOrigin(t *testing.T) {
 		}
 	}
 }
+
+// While a key is missing nothing is lost: an edit keeps where the account is.
+func TestUpdateWhileTheKeyIsMissing(t *testing.T) {
+	h := newHost(t, crm{auth: []enlace.AuthScheme{enlace.SecretURL{}}, base: "https://{portal}/rest/", fields: []enlace.Field{{Name: "portal", Kind: enlace.FieldHost}}})
+	in := h.create(enlace.Credential{Secrets: map[string]enlace.Secret{"url": enlace.NewSecret("https://acme.example.com/rest/1/secret/")}})
+	keys := h.config.Keys
+	h.config.Keys = newKeys(t)
+	in.Name = "renamed"
+	got, err := h.restart().Update(t.Context(), in)
+	if err != nil || got.Name != "renamed" || got.BaseURL != in.BaseURL || got.Status != enlace.StatusConnected {
+		t.Errorf("%+v, %v", got, err)
+	}
+	h.config.Keys = keys
+	if _, err := h.restart().Conn(t.Context(), in.Ref); err != nil {
+		t.Errorf("once the key is back: %v", err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"github.com/enlace-go/enlace/internal/guard"
 	"github.com/enlace-go/enlace/internal/redact"
 )
 
@@ -128,7 +130,13 @@ func tokenError(provider, op string, err error, secrets ...string) error {
 	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
 		out.Err = redact.Error(err, "")
-		if contextError(err) {
+		dial, never := errors.AsType[*net.OpError](err)
+		switch {
+		case errors.Is(err, guard.ErrBlocked):
+			out.Kind, out.Outcome = ErrBlocked, OutcomeNotRun
+		case never && dial.Op == "dial":
+			out.Outcome = OutcomeNotRun
+		case contextError(err):
 			out.Message = "no answer in time"
 		}
 		return out

@@ -115,12 +115,6 @@ func (p *provider) counts() (posts int, revoked bool) {
 	return p.posts, p.revoked
 }
 
-func (p *provider) reset() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.posts = 0
-}
-
 // current is the credential that the provider would accept, with an access token
 // that has expired, or that only looks good.
 func (p *provider) current(expiry time.Time) enlace.Credential {

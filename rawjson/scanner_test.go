@@ -140,7 +140,8 @@ func TestErrorStopsTheWalk(t *testing.T) {
 		if s.Kind() == rawjson.KindObject {
 			for range s.Object() {
 				yields++
-				if s.Value() != nil || s.Value() != nil || s.Kind() != rawjson.KindInvalid || s.Since(start) != nil {
+				first, second := s.Value(), s.Value()
+				if first != nil || second != nil || s.Kind() != rawjson.KindInvalid || s.Since(start) != nil {
 					t.Error("something is handed out after the error")
 				}
 				for range s.Object() {

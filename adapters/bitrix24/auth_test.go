@@ -149,14 +149,14 @@ func TestTokenThatExpiresDuringAWalkIsRefreshedOnce(t *testing.T) {
 				if requests++; requests == 8 { // some are under way already
 					portal.ExpireTokens()
 				}
-			}}, 5_000)
+			}}, 2_000)
 			h := oauthHost(t, portal, map[string]string{"lanes": lanes})
 			seen := &tokensSeen{base: portal.Transport()}
 			h.config.Transport = seen
 			h.restart()
 			into := newInbox()
 			h.syncAll(into, enlace.SyncOptions{})
-			if len(into.records) != 5_000 || len(into.twice) > 0 {
+			if len(into.records) != 2_000 || len(into.twice) > 0 {
 				t.Errorf("%d records, %d of them twice", len(into.records), len(into.twice))
 			}
 			if stats := portal.Stats(); stats.Refreshes != 1 || stats.Refused == 0 {

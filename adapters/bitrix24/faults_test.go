@@ -55,7 +55,7 @@ func TestFaults(t *testing.T) {
 			}
 			for _, times := range []int{1, 25, -1} {
 				bubble(t, fmt.Sprintf("%s, %s, %d times", name, place.name, times), func(t *testing.T) {
-					const contacts = 700
+					const contacts = 600
 					portal := busyPortal(bitrix24test.Options{}, contacts)
 					h := webhookHost(t, portal, map[string]string{"lanes": place.lanes})
 					portal.Fault(bitrix24test.Fault{Method: place.method, Kind: kind, After: place.after, Times: times, Delay: 40 * time.Second,
@@ -103,13 +103,13 @@ func layoutIDs(n int) []string {
 func TestFaultsLoseNothingWhereverTheWalkIsCut(t *testing.T) {
 	for _, kind := range []bitrix24test.FaultKind{bitrix24test.RateLimited, bitrix24test.OperatingLimit, bitrix24test.Refuse, bitrix24test.ExpiredToken} {
 		for after := range 3 {
-			bubble(t, fmt.Sprintf("%s, after %d", faultNames[kind], 5+9*after), func(t *testing.T) {
-				ids := layoutIDs(1_100)
+			bubble(t, fmt.Sprintf("%s, after %d", faultNames[kind], 3+4*after), func(t *testing.T) {
+				ids := layoutIDs(700)
 				for pages := 1; ; pages++ {
 					portal := busyPortal(bitrix24test.Options{}, len(ids))
 					h := webhookHost(t, portal, map[string]string{"lanes": "4"})
 					for burst := range 3 {
-						portal.Fault(bitrix24test.Fault{Method: "crm.item.list", Kind: kind, After: 5 + 9*after + 3*burst, Times: 2, Status: 500, Code: "INTERNAL_SERVER_ERROR"})
+						portal.Fault(bitrix24test.Fault{Method: "crm.item.list", Kind: kind, After: 3 + 4*after + 3*burst, Times: 2, Status: 500, Code: "INTERNAL_SERVER_ERROR"})
 					}
 					read, page, err := h.pull(enlace.PullRequest{}, pages)
 					if err != nil {
@@ -138,13 +138,13 @@ func TestUsedUpAllowanceIsWaitedFor(t *testing.T) {
 	for _, perCommand := range []time.Duration{0, 300 * time.Millisecond} {
 		bubble(t, perCommand.String(), func(t *testing.T) {
 			portal := bitrix24test.New(bitrix24test.Options{RoundTrip: 50 * time.Millisecond, ServerTime: func(string) time.Duration { return perCommand }})
-			portal.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 10_000})
+			portal.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 4_000})
 			h := webhookHost(t, portal, map[string]string{"lanes": "50"})
-			portal.Fault(bitrix24test.Fault{Method: "crm.item.list", Kind: bitrix24test.OperatingLimit, After: 20, Times: 300})
+			portal.Fault(bitrix24test.Fault{Method: "crm.item.list", Kind: bitrix24test.OperatingLimit, After: 20, Times: 100})
 			into := newInbox()
 			started := time.Now()
 			h.syncAll(into, enlace.SyncOptions{})
-			into.wantOnce(t, layoutIDs(10_000))
+			into.wantOnce(t, layoutIDs(4_000))
 			if took := time.Since(started); took < time.Minute || took > 25*time.Minute {
 				t.Errorf("took %v; nothing falls free in less than a minute, and all of it in ten", took)
 			}
@@ -205,12 +205,12 @@ func TestPortalThatPunishesConcurrency(t *testing.T) {
 	for n := 1; n <= 4; n++ {
 		for _, lanes := range []string{"10", "50"} {
 			bubble(t, fmt.Sprintf("%d at a time, lanes %s", n, lanes), func(t *testing.T) {
-				portal := busyPortal(bitrix24test.Options{}, 5_000)
+				portal := busyPortal(bitrix24test.Options{}, 2_000)
 				portal.SetPunishConcurrency(n)
 				h := webhookHost(t, portal, map[string]string{"lanes": lanes})
 				into := newInbox()
 				h.syncAll(into, enlace.SyncOptions{})
-				into.wantOnce(t, layoutIDs(5_000))
+				into.wantOnce(t, layoutIDs(2_000))
 			})
 		}
 	}
@@ -220,12 +220,12 @@ func TestPortalThatPunishesConcurrency(t *testing.T) {
 // that is one reason to take fewer lanes, not ten.
 func TestOutageMakesTheWalkSlowerOnlyOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		portal := busyPortal(bitrix24test.Options{}, 30_000)
+		portal := busyPortal(bitrix24test.Options{}, 15_000)
 		h := webhookHost(t, portal, map[string]string{"retryAttempts": "0"})
 		portal.Fault(bitrix24test.Fault{Method: "batch", Kind: bitrix24test.HTML502, Times: 10})
 		into := newInbox()
 		h.syncAll(into, enlace.SyncOptions{})
-		into.wantOnce(t, layoutIDs(30_000))
+		into.wantOnce(t, layoutIDs(15_000))
 		if pages := portal.Stats().Methods["crm.item.list"].Requests; pages != 2 {
 			t.Errorf("%d calls page by page, want the first two only", pages)
 		}
@@ -264,7 +264,7 @@ func TestErrorsOfCommandsAreTheSheets(t *testing.T) {
 		"NOT_FOUND": enlace.ErrNotFound, "100": enlace.ErrInvalid, "ERROR_BATCH_METHOD_NOT_ALLOWED": enlace.ErrInvalid, "": enlace.ErrForbidden,
 	} {
 		bubble(t, code, func(t *testing.T) {
-			portal := busyPortal(bitrix24test.Options{}, 3_000)
+			portal := busyPortal(bitrix24test.Options{}, 1_000)
 			h := webhookHost(t, portal, nil)
 			portal.Fault(bitrix24test.Fault{Method: "crm.item.list", Kind: bitrix24test.Refuse, After: 12, Times: 3, Code: code,
 				Description: map[bool]string{true: "Access denied.", false: "secret " + secretOf(portal)}[code == ""]})
@@ -276,7 +276,7 @@ func TestErrorsOfCommandsAreTheSheets(t *testing.T) {
 			}
 			portal.ClearFaults()
 			h.syncAll(into, enlace.SyncOptions{})
-			into.wantOnce(t, layoutIDs(3_000))
+			into.wantOnce(t, layoutIDs(1_000))
 			h.showsNoSecret(secretOf(portal))
 		})
 	}
@@ -285,12 +285,12 @@ func TestErrorsOfCommandsAreTheSheets(t *testing.T) {
 // TestAnswerTooLargeIsReadInSmallerPieces has a host that bounds answers tightly.
 func TestAnswerTooLargeIsReadInSmallerPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		portal := busyPortal(bitrix24test.Options{}, 3_000)
+		portal := busyPortal(bitrix24test.Options{}, 1_000)
 		h := webhookHost(t, portal, map[string]string{"lanes": "2"})
 		h.config.MaxBody = 200_000 // three pages
 		h.restart()
 		into := newInbox()
 		h.syncAll(into, enlace.SyncOptions{})
-		into.wantOnce(t, layoutIDs(3_000))
+		into.wantOnce(t, layoutIDs(1_000))
 	})
 }

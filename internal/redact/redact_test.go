@@ -82,7 +82,7 @@ var encodings = []struct {
 
 // damages tells whether the encoding, as built here, does not keep the secret.
 func damages(encoding, secret string) bool {
-	return encoding == "JSON, ASCII" && strings.ContainsAny(secret, "\"\\'`\x00\xff\t\n")
+	return encoding == "JSON, ASCII" && (strings.ContainsAny(secret, "\"\\'`\x00\t\n") || strings.Contains(secret, "\xff"))
 }
 
 func TestEncodings(t *testing.T) {

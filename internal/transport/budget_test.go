@@ -99,6 +99,18 @@ func TestBudgetTakesOverTheProvidersFigure(t *testing.T) {
 		if elapsed := time.Since(start); elapsed != 5*time.Minute {
 			t.Errorf("free again after %v", elapsed)
 		}
+		// A figure that holds what calls under way have used is not counted twice.
+		b, start = transport.NewBudget(limit, window), time.Now()
+		release, err := b.Acquire(t.Context(), 300*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Report(300*time.Second, start.Add(5*time.Minute))
+		release(300 * time.Second)
+		spend(t, b, 180*time.Second)
+		if time.Since(start) != 0 {
+			t.Error("counted twice")
+		}
 		// Whatever the provider says about the end is bounded.
 		for _, reset := range []time.Time{{}, start.Add(-time.Hour), start.Add(1000 * time.Hour)} {
 			b = transport.NewBudget(limit, window)
@@ -151,7 +163,7 @@ func TestBudgetReportReachesWaiters(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		b.Report(limit, start.Add(window))
+		b.Report(2*limit, start.Add(window)) // beyond what is reserved here
 		group.Wait()
 		if time.Since(start) != 0 {
 			t.Errorf("the waiter found out after %v", time.Since(start))

@@ -42,7 +42,6 @@ type credential struct {
 	key    string // one per webhook or application; operating time counts per key
 	userID int
 	app    bool
-	token  *token // of an application
 }
 
 var (
