@@ -140,6 +140,31 @@ func (c *Conn) send(ctx context.Context, req transport.Request) (transport.Respo
 	return resp, err
 }
 
+// Download gets a file from an address that the provider has told, such as a link
+// to a signed document that expires. It may be on any host that Config.Egress
+// allows; no credential is sent. limit bounds the file in bytes; 0 is
+// Config.MaxBody. Errors are [*Error]s; the address is in none of them.
+func (c *Conn) Download(ctx context.Context, address string, limit int64) (Response, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil {
+		return Response{}, &Error{Provider: c.provider, Op: "download", Kind: ErrInvalid, Outcome: OutcomeNotRun, Message: "not an absolute URL"}
+	}
+	if err := c.service.checkEgress(u); err != nil {
+		return Response{}, c.failure("download", err)
+	}
+	if limit <= 0 {
+		limit = c.service.config.MaxBody
+	}
+	files := transport.Sender{Base: c.service.base, Endpoint: u, Judge: judgeHTTP, Observe: c.observeAttempt,
+		Attempts: c.sender.Attempts, AttemptTimeout: c.sender.AttemptTimeout, MaxBody: limit}
+	resp, err := files.Send(ctx, transport.Request{Method: http.MethodGet, URL: u, Header: http.Header{"User-Agent": {"enlace"}},
+		Idempotent: true, Label: "download"})
+	if err != nil {
+		return Response{}, c.failure("download", err)
+	}
+	return Response{Status: resp.Status, Header: resp.Header, Body: resp.Body}, nil
+}
+
 // Client returns an HTTP client for SDKs that want one. Its requests take the
 // same way as Do's and must go to the account's own host; relative URLs are not
 // resolved. Only GET, HEAD and OPTIONS are repeated after an unclear outcome. Answers
@@ -361,8 +386,18 @@ func (c *Conn) judge(status int, h http.Header, body []byte) transport.Verdict {
 		err = classifier.Classify(status, h, body)
 	}
 	if errors.Is(err, ErrDefault) {
-		err = ClassifyHTTP(status, h)
+		return judgeHTTP(status, h, body)
 	}
+	return verdict(status, err)
+}
+
+// judgeHTTP is the verdict by the status alone.
+func judgeHTTP(status int, h http.Header, _ []byte) transport.Verdict {
+	return verdict(status, ClassifyHTTP(status, h))
+}
+
+// verdict says what follows from a classification.
+func verdict(status int, err error) transport.Verdict {
 	if err == nil {
 		return transport.Verdict{Action: transport.Accept}
 	}

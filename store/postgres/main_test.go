@@ -1,18 +1,19 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/store/postgres"
 	"github.com/enlace-go/enlace/store/postgres/postgrestest"
 	"github.com/enlace-go/enlace/store/storetest"
-
-	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 var server postgrestest.Server
@@ -25,6 +26,21 @@ func TestMain(m *testing.M) {
 	if err := part(); err != nil {
 		fmt.Println("failed:", err)
 		os.Exit(1)
+	}
+}
+
+var (
+	ref = enlace.Ref{Tenant: "acme", ID: "one"}
+	key = enlace.CredentialKey{Ref: ref, Name: "account"}
+)
+
+// shortLease is long enough for a busy machine and short enough to wait for.
+const shortLease = 300 * time.Millisecond
+
+// value is an update that stores data.
+func value(data string) func(context.Context, *enlace.Sealed, bool) (*enlace.Sealed, error) {
+	return func(context.Context, *enlace.Sealed, bool) (*enlace.Sealed, error) {
+		return &enlace.Sealed{Data: []byte(data), KeyID: 7}, nil
 	}
 }
 
@@ -46,16 +62,47 @@ func open(t *testing.T, o postgres.Options) *postgres.Store {
 	return s
 }
 
-// shortLease is long enough for a busy machine and short enough to wait for.
-const shortLease = 300 * time.Millisecond
+// newPool returns a host's pool with settings that a DSN cannot hold.
+func newPool(t *testing.T, change func(c *pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(server.DSN(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	change(config)
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// overPool returns a store over a host's pool.
+func overPool(t *testing.T, o postgres.Options, change func(c *pgxpool.Config)) *postgres.Store {
+	t.Helper()
+	if o.Schema == "" {
+		o.Schema = server.Schema(t)
+	}
+	s, err := postgres.New(t.Context(), newPool(t, change), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	storetest.Test(t, func(t *testing.T) enlace.Store { return open(t, postgres.Options{}) })
 }
 
 // What works without prepared statements, with text for every value and with a
 // single connection, works through any pooler.
 func TestStoreSimpleProtocol(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
 	t.Parallel()
 	storetest.Test(t, func(t *testing.T) enlace.Store {
 		return open(t, postgres.Options{ExecMode: pgx.QueryExecModeSimpleProtocol, MaxConns: 1})
@@ -67,5 +114,21 @@ func TestSharedStore(t *testing.T) {
 	storetest.TestShared(t, func(t *testing.T) (a, b enlace.Store) {
 		o := postgres.Options{Schema: server.Schema(t), Lease: shortLease}
 		return open(t, o), open(t, o)
+	})
+}
+
+// A host may have made its database stricter than PostgreSQL is by itself; then
+// the server gives up statements that it would otherwise let wait.
+func TestSharedStoreSerializable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	t.Parallel()
+	storetest.TestShared(t, func(t *testing.T) (a, b enlace.Store) {
+		o := postgres.Options{Schema: server.Schema(t), Lease: 2 * shortLease}
+		strict := func(c *pgxpool.Config) {
+			c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
+		}
+		return overPool(t, o, strict), overPool(t, o, strict)
 	})
 }

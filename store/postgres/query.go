@@ -120,8 +120,14 @@ func (s *Store) run(ctx context.Context, on querier, statement string, args []an
 // checkText refuses what a text column does not take.
 func checkText(args []any) error {
 	for _, arg := range args {
-		if text, ok := arg.(string); ok && text != clean(text) {
-			return errText
+		texts, _ := arg.([]string)
+		if text, ok := arg.(string); ok {
+			texts = []string{text}
+		}
+		for _, text := range texts {
+			if text != clean(text) {
+				return errText
+			}
 		}
 	}
 	return nil
