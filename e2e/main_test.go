@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/store/postgres"
+	"github.com/enlace-go/enlace/store/postgres/postgrestest"
 	"github.com/enlace-go/enlace/store/sqlite"
 )
 
@@ -27,10 +29,13 @@ var roles = map[string]func(ctx context.Context, e environment) error{
 	"traffic": traffic,
 }
 
+// server is the PostgreSQL of these tests.
+var server postgrestest.Server
+
 func TestMain(m *testing.M) {
 	role, ok := roles[os.Getenv("E2E_ROLE")]
 	if !ok {
-		os.Exit(m.Run())
+		os.Exit(server.Main(m))
 	}
 	if err := runRole(role); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -52,8 +57,8 @@ func runRole(role func(ctx context.Context, e environment) error) error {
 
 // environment is what the processes of one test share.
 type environment struct {
-	Store   string // a backend of stores
-	Address string // of the backend
+	Store   string   // a backend of stores
+	Address []string // of the backend
 	Lease   time.Duration
 	Key     string
 	Token   string // the provider's token endpoint
@@ -77,13 +82,19 @@ type backend interface {
 
 // stores open a backend; it is the same one for the same address.
 var stores = map[string]struct {
-	prepare func(t *testing.T) (address string)
-	open    func(ctx context.Context, address string, lease time.Duration) (backend, error)
+	prepare func(t *testing.T) (address []string)
+	open    func(ctx context.Context, address []string, lease time.Duration) (backend, error)
 }{
 	"sqlite": {
-		prepare: func(t *testing.T) string { return filepath.Join(t.TempDir(), "e2e.db") },
-		open: func(ctx context.Context, address string, lease time.Duration) (backend, error) {
-			return sqlite.Open(ctx, address, sqlite.Options{Lease: lease})
+		prepare: func(t *testing.T) []string { return []string{filepath.Join(t.TempDir(), "e2e.db")} },
+		open: func(ctx context.Context, address []string, lease time.Duration) (backend, error) {
+			return sqlite.Open(ctx, address[0], sqlite.Options{Lease: lease})
+		},
+	},
+	"postgres": {
+		prepare: func(t *testing.T) []string { return []string{server.DSN(t), server.Schema(t)} },
+		open: func(ctx context.Context, address []string, lease time.Duration) (backend, error) {
+			return postgres.Open(ctx, address[0], postgres.Options{Schema: address[1], Lease: lease})
 		},
 	},
 }
