@@ -1,6 +1,7 @@
 package bitrix24_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -45,13 +46,13 @@ func (l layout) fill(portal *bitrix24test.Portal) (ids []string) {
 
 var layouts = func() []layout {
 	list := []layout{
-		{name: "dense", seeds: []bitrix24test.Seed{{Count: 2_000}}},
-		{name: "late start", seeds: []bitrix24test.Seed{{Count: 2_000, FirstID: 1e9}}},
-		{name: "every seventh", seeds: []bitrix24test.Seed{{Count: 2_000, Stride: 7}}},
-		{name: "every thousandth", seeds: []bitrix24test.Seed{{Count: 2_000, Stride: 1000}}},
+		{name: "dense", seeds: []bitrix24test.Seed{{Count: 1_500}}},
+		{name: "late start", seeds: []bitrix24test.Seed{{Count: 1_500, FirstID: 1e9}}},
+		{name: "every seventh", seeds: []bitrix24test.Seed{{Count: 1_000, Stride: 7}}},
+		{name: "every thousandth", seeds: []bitrix24test.Seed{{Count: 1_500, Stride: 1000}}},
 		{name: "a cluster and a few far away", seeds: []bitrix24test.Seed{{Count: 10_000}, {Count: 7, FirstID: 1e12, Stride: 1e9}}, clusters: true},
-		{name: "a few and a cluster far away", seeds: []bitrix24test.Seed{{Count: 60, Stride: 1e9}, {Count: 2_000, FirstID: 1e12}}, clusters: true},
-		{name: "gaps at random", seeds: []bitrix24test.Seed{{Count: 2_000}}, gaps: 0.5},
+		{name: "a few and a cluster far away", seeds: []bitrix24test.Seed{{Count: 60, Stride: 1e9}, {Count: 1_500, FirstID: 1e12}}, clusters: true},
+		{name: "gaps at random", seeds: []bitrix24test.Seed{{Count: 1_500}}, gaps: 0.5},
 		{name: "many gaps at random", seeds: []bitrix24test.Seed{{Count: 8_000, FirstID: 500}}, gaps: 0.95},
 		{name: "beyond 2^53", seeds: []bitrix24test.Seed{{Count: 1_500, FirstID: 1<<53 - 1000}, {Count: 700, FirstID: 1<<62 + 1, Stride: 3}}, clusters: true},
 		{name: "the greatest ids", seeds: []bitrix24test.Seed{{Count: 120, FirstID: 1<<63 - 120}}},
@@ -65,8 +66,11 @@ var layouts = func() []layout {
 func TestEveryRecordComesOnceWhateverTheIDs(t *testing.T) {
 	for _, l := range layouts {
 		for _, lanes := range []string{"1", "2", "10", "50"} {
+			if lanes != "10" && l.seeds[0].Count > 1000 {
+				continue // of the long ones one is enough
+			}
 			bubble(t, l.name+", lanes "+lanes, func(t *testing.T) {
-				portal := bitrix24test.New(bitrix24test.Options{})
+				portal := bitrix24test.New(bitrix24test.Options{UserFields: noUserFields})
 				ids := l.fill(portal)
 				h := webhookHost(t, portal, map[string]string{"lanes": lanes})
 				records, last, err := h.pull(enlace.PullRequest{}, 0)
@@ -78,8 +82,8 @@ func TestEveryRecordComesOnceWhateverTheIDs(t *testing.T) {
 				}
 				wantIDs(t, records, ids)
 				for _, r := range records {
-					if raw, err := rawjson.Get(r.Data, "id"); err != nil || string(raw) != r.ID {
-						t.Fatalf("record %s holds the id %s (%v)", r.ID, raw, err)
+					if !bytes.HasPrefix(r.Data, []byte(`{"id":`+r.ID+`,`)) {
+						t.Fatalf("record %s is %s", r.ID, r.Data)
 					}
 				}
 				stats := portal.Stats()
@@ -106,7 +110,7 @@ func TestWalkThatIsCutOffGoesOn(t *testing.T) {
 	} {
 		for _, modes := range [][2]string{{"1", "1"}, {"1", "4"}, {"4", "1"}, {"4", "4"}, {"7", "50"}} {
 			bubble(t, l.name+", lanes "+strings.Join(modes[:], " then "), func(t *testing.T) {
-				portal := bitrix24test.New(bitrix24test.Options{})
+				portal := bitrix24test.New(bitrix24test.Options{UserFields: noUserFields})
 				ids := l.fill(portal)
 				before := webhookHost(t, portal, map[string]string{"lanes": modes[0]})
 				after := webhookHost(t, portal, map[string]string{"lanes": modes[1]})

@@ -266,7 +266,10 @@ func TestListsUseIndexes(t *testing.T) {
 		condition := slices.IndexFunc(lines, func(line string) bool {
 			return strings.Contains(line, "Index Cond") && strings.ContainsAny(line, "<>")
 		})
-		if condition < 0 || strings.Contains(plan, "Sort") || strings.Contains(plan, "Seq Scan") {
+		filtered := slices.ContainsFunc(lines, func(line string) bool { // rows that are read in vain
+			return strings.Contains(line, "Filter:") && !strings.Contains(line, "data IS NOT NULL")
+		})
+		if condition < 0 || filtered || strings.Contains(plan, "Sort") || strings.Contains(plan, "Seq Scan") {
 			t.Errorf("the page does not begin at the cursor, or is not in order: plan is\n%s\nfor %s", plan, statement)
 		}
 	}
