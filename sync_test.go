@@ -794,9 +794,10 @@ func pageOf(next string, done bool, ids ...string) enlace.Page {
 
 // scripted is an adapter that answers by the cursor.
 func scripted(pages map[enlace.Cursor]enlace.Page) crm {
+	var calls atomic.Int32
 	return crm{pull: func(_ context.Context, _ *enlace.Conn, req enlace.PullRequest) (enlace.Page, error) {
 		p, ok := pages[req.Cursor]
-		if !ok {
+		if !ok || calls.Add(1) > 100 {
 			return p, fmt.Errorf("asked for the cursor %q", req.Cursor)
 		}
 		return p, nil

@@ -47,15 +47,15 @@ func TestFaults(t *testing.T) {
 			{name: "first call", method: "crm.item.list"},
 			{name: "both first calls", method: "", lanes: "10"},
 			{name: "batch", method: "batch", after: 2},
-			{name: "command", method: "crm.item.list", after: 9, commands: true},
-			{name: "page", method: "crm.item.list", after: 9, lanes: "1"},
+			{name: "command", method: "crm.item.list", after: 5, commands: true, lanes: "2"},
+			{name: "page", method: "crm.item.list", after: 5, lanes: "1"},
 		} {
 			if place.commands && kind < bitrix24test.RateLimited {
 				continue // these spoil whole requests only
 			}
 			for _, times := range []int{1, 25, -1} {
 				bubble(t, fmt.Sprintf("%s, %s, %d times", name, place.name, times), func(t *testing.T) {
-					const contacts = 560
+					const contacts = 380
 					portal := busyPortal(bitrix24test.Options{}, contacts)
 					h := webhookHost(t, portal, map[string]string{"lanes": place.lanes})
 					portal.Fault(bitrix24test.Fault{Method: place.method, Kind: kind, After: place.after, Times: times, Delay: 40 * time.Second,
@@ -102,14 +102,14 @@ func layoutIDs(n int) []string {
 // behind each of its pages and goes on in a new process.
 func TestFaultsLoseNothingWhereverTheWalkIsCut(t *testing.T) {
 	for _, kind := range []bitrix24test.FaultKind{bitrix24test.RateLimited, bitrix24test.OperatingLimit, bitrix24test.Refuse, bitrix24test.ExpiredToken} {
-		for after := range 3 {
-			bubble(t, fmt.Sprintf("%s, after %d", faultNames[kind], 3+4*after), func(t *testing.T) {
-				ids := layoutIDs(700)
+		for after := range 2 {
+			bubble(t, fmt.Sprintf("%s, after %d", faultNames[kind], 3+3*after), func(t *testing.T) {
+				ids := layoutIDs(500)
 				for pages := 1; ; pages++ {
 					portal := busyPortal(bitrix24test.Options{}, len(ids))
-					h := webhookHost(t, portal, map[string]string{"lanes": "4"})
+					h := webhookHost(t, portal, map[string]string{"lanes": "2"})
 					for burst := range 3 {
-						portal.Fault(bitrix24test.Fault{Method: "crm.item.list", Kind: kind, After: 3 + 4*after + 3*burst, Times: 2, Status: 500, Code: "INTERNAL_SERVER_ERROR"})
+						portal.Fault(bitrix24test.Fault{Method: "crm.item.list", Kind: kind, After: 3 + 3*after + 2*burst, Times: 1, Status: 500, Code: "INTERNAL_SERVER_ERROR"})
 					}
 					read, page, err := h.pull(enlace.PullRequest{}, pages)
 					if err != nil {

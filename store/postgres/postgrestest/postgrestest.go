@@ -10,9 +10,10 @@
 //	}
 //
 // The server is the one that the environment variable ENLACE_TEST_POSTGRES names
-// by a DSN, whose role may make schemas. Without it, a private cluster is started
-// from the binaries that are installed, in a temporary directory, without network
-// and without durability; it ends with the test binary, however that ends.
+// by a DSN, whose role may make schemas; it should lead to the server itself, not
+// to a pooler. Without it, a private cluster is started from the binaries that are
+// installed, in a temporary directory, without network and without durability; it
+// ends with the test binary, however that ends.
 // Without either, tests that ask for a server are skipped.
 package postgrestest
 
