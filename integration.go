@@ -117,7 +117,10 @@ func (e Entity) Can(op Operation) bool { return slices.Contains(e.Operations, op
 // Entity returns the entity of that name, resolving families ("dynamic_*").
 func (d Descriptor) Entity(name string) (Entity, bool) {
 	for _, e := range d.Entities {
-		if e.Name == name && !strings.HasSuffix(name, "*") {
+		if strings.HasSuffix(name, "*") {
+			break // a family is no entity
+		}
+		if e.Name == name {
 			return e, true
 		}
 		if prefix, family := strings.CutSuffix(e.Name, "*"); family && len(name) > len(prefix) && strings.HasPrefix(name, prefix) {

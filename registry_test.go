@@ -319,7 +319,7 @@ func TestRemovedAdapterFinishesItsRun(t *testing.T) {
 func TestDescriptorEntityFamilies(t *testing.T) {
 	d := crm{}.Describe()
 	for name, want := range map[string]bool{
-		"contacts": true, "custom_7": true, "custom_": false, "custom": false, "": false, "all": false, "Contacts": false,
+		"contacts": true, "custom_7": true, "custom_": false, "custom_*": false, "custom": false, "": false, "all": false, "Contacts": false,
 	} {
 		e, ok := d.Entity(name)
 		if ok != want {

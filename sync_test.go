@@ -109,7 +109,7 @@ func TestSyncOptionsAreChecked(t *testing.T) {
 	}{
 		"unknown entity":      {enlace.SyncOptions{Entities: []string{"companies", "orders"}, Sink: book}, enlace.ErrUnsupported, "[deals contacts companies]"},
 		"cannot be read":      {enlace.SyncOptions{Entities: []string{"notes"}, Sink: book}, enlace.ErrUnsupported, "cannot be read"},
-		"the family itself":   {enlace.SyncOptions{Entities: []string{"custom_"}, Sink: book}, enlace.ErrUnsupported, "unknown entity"},
+		"the family itself":   {enlace.SyncOptions{Entities: []string{"custom_*"}, Sink: book}, enlace.ErrUnsupported, "unknown entity"},
 		"push":                {enlace.SyncOptions{Direction: enlace.Push, Sink: book}, enlace.ErrUnsupported, ""},
 		"bidirectional":       {enlace.SyncOptions{Direction: enlace.Bidirectional, Sink: book}, enlace.ErrUnsupported, ""},
 		"no sink":             {enlace.SyncOptions{}, enlace.ErrInvalid, "Sink"},
