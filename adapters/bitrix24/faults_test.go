@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 		bitrix24test.Hang: unavailable, bitrix24test.Reset: unavailable, bitrix24test.TruncatedJSON: protocol,
 		bitrix24test.BrokenBody: unavailable, bitrix24test.SlowDrip: unavailable, bitrix24test.RateLimited: limited,
 		bitrix24test.Overloaded: enlace.ErrForbidden, bitrix24test.OperatingLimit: limited,
-		bitrix24test.ExpiredToken: enlace.ErrTokenExpired, bitrix24test.Refuse: unavailable,
+		bitrix24test.ExpiredToken: enlace.ErrAuth, bitrix24test.Refuse: unavailable,
 	}
 	// Those that are an error as soon as a whole call meets them.
 	final := map[bitrix24test.FaultKind]bool{bitrix24test.Overloaded: true, bitrix24test.OperatingLimit: true, bitrix24test.ExpiredToken: true}
