@@ -42,6 +42,17 @@ type Placement struct {
 // BearerHeader is the usual place of an access token.
 func BearerHeader() Placement { return Placement{Header: "Authorization", Prefix: "Bearer "} }
 
+// valid says whether there is exactly one place.
+func (p Placement) valid() bool {
+	places := 0
+	for _, name := range []string{p.Header, p.Query, p.Body} {
+		if name != "" {
+			places++
+		}
+	}
+	return places == 1
+}
+
 // put writes value into the request.
 func (p Placement) put(r *http.Request, value Secret) error {
 	switch {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -431,12 +432,50 @@ func checkDescriptor(d Descriptor, c Capability) error {
 			}
 		}
 	}
+	checkSettings(d, &faults)
+	checkSchemes(d, c, &faults)
+	return faults.orNil()
+}
+
+func checkSettings(d Descriptor, faults *ValidationError) {
+	seen := map[string]bool{}
 	for _, f := range d.Settings {
-		if slices.ContainsFunc(d.commonSettings(), func(g Field) bool { return g.Name == f.Name }) {
-			faults.add("Settings", fmt.Sprintf("%q is a common setting", f.Name), "another name")
+		if seen[f.Name] || slices.ContainsFunc(d.commonSettings(), func(g Field) bool { return g.Name == f.Name }) {
+			faults.add("Settings", fmt.Sprintf("%q is a common setting or there twice", f.Name), "another name")
+		}
+		seen[f.Name] = true
+		if _, err := regexp.Compile(f.Pattern); err != nil {
+			faults.add("Settings", fmt.Sprintf("the pattern of %q does not compile", f.Name), "a regular expression")
+		}
+		if problem, allowed := f.check(f.Default); f.Default != "" && problem != "" {
+			faults.add("Settings", fmt.Sprintf("the default of %q is %s", f.Name, problem), allowed)
 		}
 	}
-	return faults.orNil()
+}
+
+func checkSchemes(d Descriptor, c Capability, faults *ValidationError) {
+	seen := map[string]bool{}
+	for _, scheme := range d.Auth {
+		name := scheme.Scheme()
+		if seen[name] {
+			faults.add("Auth", fmt.Sprintf("the scheme %q is there twice", name), "a Name of its own for each")
+		}
+		seen[name] = true
+		switch s := scheme.(type) {
+		case APIKey:
+			if !s.Place.valid() {
+				faults.add("Auth", fmt.Sprintf("the place of %q", name), "exactly one of Header, Query and Body")
+			}
+		case SecretURL:
+			if _, err := regexp.Compile(s.Pattern); err != nil {
+				faults.add("Auth", fmt.Sprintf("the pattern of %q does not compile", name), "a regular expression")
+			}
+		case CustomAuth:
+			if !c.Has(CanAuthenticate) {
+				faults.add("Auth", fmt.Sprintf("%q needs code", name), "implement Authenticator")
+			}
+		}
+	}
 }
 
 func nameGrammar(s string) bool {

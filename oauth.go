@@ -231,9 +231,9 @@ func (s *Service) oauthConfig(d Descriptor, scheme OAuth2, values settings, base
 	if id := cred.Secrets["client_id"]; !id.IsZero() {
 		config.ClientID, config.ClientSecret = id.Reveal(), cred.Secrets["client_secret"].Reveal()
 	}
-	if own := !cred.Secrets["client_id"].IsZero(); !own && app.TokenURL == "" && strings.Contains(scheme.TokenURL, "{origin}") {
+	if own := !cred.Secrets["client_id"].IsZero(); !own && app.TokenURL == "" && d.followsSettings(scheme.TokenURL) {
 		// Whoever may edit settings would choose where the host's own secret goes.
-		return config, &ValidationError{Faults: []Fault{{Field: "TokenURL", Problem: "the token endpoint follows the integration's address",
+		return config, &ValidationError{Faults: []Fault{{Field: "TokenURL", Problem: "the token endpoint follows the integration's settings",
 			Allowed: "Config.OAuth[" + d.Name + "] with a TokenURL of its own, or an app of the account's own"}}}
 	}
 	if config.ClientID == "" || config.ClientSecret == "" {

@@ -935,10 +935,9 @@ func TestCustomAuth(t *testing.T) {
 }
 
 func TestCustomAuthWithoutAuthenticator(t *testing.T) {
-	h := newHost(t, crm{auth: []enlace.AuthScheme{enlace.CustomAuth{}}})
-	err := h.open(h.create(enlace.Credential{})).Do(t.Context(), enlace.Call{Path: "ping"}, nil)
-	if !errors.Is(err, enlace.ErrUnsupported) || len(h.provider.seen("")) != 0 {
-		t.Errorf("%v, want ErrUnsupported", err)
+	err := new(enlace.Registry).Register(crm{auth: []enlace.AuthScheme{enlace.CustomAuth{}}})
+	if !errors.Is(err, enlace.ErrInvalid) {
+		t.Errorf("%v, want ErrInvalid", err)
 	}
 }
 

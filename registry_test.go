@@ -330,3 +330,16 @@ func TestDescriptorEntityFamilies(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong with schemes and settings is found before anybody uses them.
+func TestDescriptorFaultsOfSchemesAndSettings(t *testing.T) {
+	bad := crm{
+		auth: []enlace.AuthScheme{enlace.APIKey{}, enlace.APIKey{Place: enlace.Placement{Header: "A", Query: "b"}},
+			enlace.SecretURL{Pattern: "("}, enlace.CustomAuth{}},
+		fields: []enlace.Field{{Name: "a", Pattern: "("}, {Name: "b", Kind: enlace.FieldInteger, Default: "many"}, {Name: "b"}, {Name: "timeout"}},
+	}
+	var v *enlace.ValidationError
+	if err := new(enlace.Registry).Register(bad); !errors.As(err, &v) || len(v.Faults) != 9 {
+		t.Errorf("%v, want nine faults", err)
+	}
+}

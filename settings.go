@@ -80,6 +80,20 @@ func (d Descriptor) placeholders(s settings) map[string]string {
 	return values
 }
 
+// followsSettings says whether a template's address is whatever a setting says, and
+// not one of those that the adapter names itself.
+func (d Descriptor) followsSettings(template string) bool {
+	for _, p := range placeholder.FindAllString(template, -1) {
+		name := p[1 : len(p)-1]
+		named := slices.ContainsFunc(d.Environments, func(e Environment) bool { _, ok := e.Values[name]; return ok }) ||
+			slices.ContainsFunc(d.Settings, func(f Field) bool { return f.Name == name && f.Kind == FieldChoice })
+		if !named {
+			return true
+		}
+	}
+	return false
+}
+
 // check says what is wrong with a value: the problem and what is allowed, or two
 // empty strings.
 func (f Field) check(value string) (problem, allowed string) {

@@ -446,16 +446,16 @@ func (r *run) finish(ctx context.Context, err error) error {
 // pages runs the adapter's pull from req on and checks what it yields.
 func (c *Conn) pages(ctx context.Context, req PullRequest) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
-		previous, read := req.Cursor, 0
+		watch, read := newCycleWatch(req.Cursor), 0
 		for page, err := range c.rawPages(ctx, req) {
 			if err == nil {
-				err = checkPage(page, previous)
+				err = checkPage(page, watch)
 			}
 			if err != nil {
 				yield(Page{}, c.failure("pull "+req.Entity, err))
 				return
 			}
-			previous, read = page.Next, read+len(page.Records)
+			read += len(page.Records)
 			if !yield(page, nil) || page.Done {
 				return
 			}
@@ -489,8 +489,32 @@ func (c *Conn) rawPages(ctx context.Context, req PullRequest) iter.Seq2[Page, er
 	}
 }
 
-func checkPage(page Page, previous Cursor) error {
-	if !page.Done && (page.Next == "" || page.Next == previous) {
+// cycleWatch finds out that cursors go round in a circle of any length, and keeps
+// only two of them: the last one, and one that it moves up at ever longer
+// intervals (Brent's algorithm).
+type cycleWatch struct {
+	last, marker Cursor
+	steps, limit int
+}
+
+func newCycleWatch(start Cursor) *cycleWatch {
+	return &cycleWatch{last: start, marker: start, limit: 1}
+}
+
+// repeats takes the next cursor and says whether it was there before.
+func (w *cycleWatch) repeats(next Cursor) bool {
+	if next == w.last || next == w.marker {
+		return true
+	}
+	w.last = next
+	if w.steps++; w.steps == w.limit {
+		w.marker, w.steps, w.limit = next, 0, 2*w.limit
+	}
+	return false
+}
+
+func checkPage(page Page, watch *cycleWatch) error {
+	if !page.Done && (page.Next == "" || watch.repeats(page.Next)) {
 		return &Error{Kind: ErrCursorStalled, Outcome: OutcomeRan}
 	}
 	for i := range page.Records {

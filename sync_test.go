@@ -1195,3 +1195,23 @@ func survives(t *testing.T, seed uint64) bool {
 	}
 	return true
 }
+
+// Cursors that go round in a circle end the run, however long the circle is.
+func TestCursorCycle(t *testing.T) {
+	for _, length := range []int{2, 3, 7, 50} {
+		pulls := 0
+		h, in := syncHost(t, 1, crm{pull: func(_ context.Context, _ *enlace.Conn, req enlace.PullRequest) (enlace.Page, error) {
+			pulls++
+			at, _ := strconv.Atoi(string(req.Cursor))
+			next := at + 1
+			if next > length+5 {
+				next = 6 // back to the first one of the circle
+			}
+			return enlace.Page{Next: enlace.Cursor(strconv.Itoa(next))}, nil
+		}})
+		_, err := h.Sync(t.Context(), in.Ref, enlace.SyncOptions{Entities: []string{"companies"}, Sink: &notebook{}})
+		if !errors.Is(err, enlace.ErrCursorStalled) || pulls > 5*length+20 {
+			t.Errorf("a circle of %d: %v after %d pulls", length, err, pulls)
+		}
+	}
+}
