@@ -27,7 +27,7 @@ func given(variables map[string]string) env.Source {
 // several has every kind of scheme, under names that try the spelling.
 var several = enlace.Descriptor{Name: "several_ways", Title: "Several\nways", DocsURL: "https://docs.example", Auth: []enlace.AuthScheme{
 	enlace.OAuth2{},
-	enlace.APIKey{Title: "API key"},
+	enlace.APIKey{Title: "API key", Place: enlace.BearerHeader()},
 	enlace.Basic{},
 	enlace.ClientCredentials{},
 	enlace.CustomAuth{Name: "pair", Fields: []enlace.SecretField{
@@ -41,6 +41,7 @@ var several = enlace.Descriptor{Name: "several_ways", Title: "Several\nways", Do
 // adapter gives a descriptor an adapter that takes webhooks.
 type adapter struct {
 	enlace.WebhookReceiver
+	enlace.Authenticator
 	d enlace.Descriptor
 }
 
