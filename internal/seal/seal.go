@@ -180,10 +180,7 @@ func recordCipher(k Key, purpose string, header []byte) (cipher.AEAD, [commitSiz
 	var commitment [commitSize]byte
 	digest := sha256.Sum256(header)
 	info := label + purpose + string(digest[:])
-	okm, err := k.derive(header[saltOffset:commitOffset], info, aesKeySize+commitSize)
-	if err != nil {
-		return nil, commitment, fmt.Errorf("seal: derive the record key: %w", err)
-	}
+	okm := k.derive(header[saltOffset:commitOffset], info, aesKeySize+commitSize)
 	defer clear(okm)
 	copy(commitment[:], okm[aesKeySize:])
 
