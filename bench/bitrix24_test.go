@@ -31,16 +31,18 @@ func TestBitrix24AtPublishedLimits(t *testing.T) {
 		name     string
 		contacts int
 		seed     bitrix24test.Seed
+		lanes    string // empty is the adapter's default
 		within   time.Duration
 	}{
 		{name: "10,000", contacts: 10_000, within: 7 * time.Second},
 		{name: "100,000", contacts: 100_000, within: 640 * time.Second},
+		{name: "10,000 page by page, for comparison", contacts: 10_000, lanes: "1", within: 100 * time.Second},
 		{name: "10,000 with one id in seven", contacts: 10_000, seed: bitrix24test.Seed{Stride: 7}, within: 9 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				test.seed.Count = test.contacts
-				took, stats := pullPortal(t, test.seed)
+				took, stats := pullPortal(t, test.seed, test.lanes)
 				t.Logf("%d contacts in %.2f s: %d requests, %d commands, %d in flight at most, %d refused",
 					test.contacts, took.Seconds(), stats.Requests, stats.Commands, stats.MaxInFlight, stats.Refused)
 				if took > test.within {
@@ -54,7 +56,7 @@ func TestBitrix24AtPublishedLimits(t *testing.T) {
 	}
 }
 
-func pullPortal(t *testing.T, seed bitrix24test.Seed) (time.Duration, bitrix24test.Stats) {
+func pullPortal(t *testing.T, seed bitrix24test.Seed, lanes string) (time.Duration, bitrix24test.Stats) {
 	portal := bitrix24test.New(bitrix24test.Options{
 		Limits:    bitrix24test.CloudLimits(),
 		RoundTrip: 50 * time.Millisecond,
@@ -66,7 +68,7 @@ func pullPortal(t *testing.T, seed bitrix24test.Seed) (time.Duration, bitrix24te
 		},
 	})
 	portal.Seed(bitrix24test.Contact, seed)
-	service, ref := connect(t, portal)
+	service, ref := connect(t, portal, lanes)
 	seen := make(map[string]bool, seed.Count)
 	started := time.Now()
 	result, err := service.Sync(t.Context(), ref, enlace.SyncOptions{Entities: []string{"contacts"},
@@ -89,7 +91,7 @@ func pullPortal(t *testing.T, seed bitrix24test.Seed) (time.Duration, bitrix24te
 	return took, portal.Stats()
 }
 
-func connect(t *testing.T, portal *bitrix24test.Portal) (*enlace.Service, enlace.Ref) {
+func connect(t *testing.T, portal *bitrix24test.Portal, lanes string) (*enlace.Service, enlace.Ref) {
 	key, err := enlace.ParseKey(enlace.GenerateKey())
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +105,7 @@ func connect(t *testing.T, portal *bitrix24test.Portal) (*enlace.Service, enlace
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := service.Create(t.Context(), enlace.NewIntegration{Provider: bitrix24.Name,
+	in, err := service.Create(t.Context(), enlace.NewIntegration{Provider: bitrix24.Name, Settings: map[string]string{"lanes": lanes},
 		Credential: &enlace.Credential{Scheme: bitrix24.SchemeWebhook,
 			Secrets: map[string]enlace.Secret{"url": enlace.NewSecret(portal.WebhookURL())}}})
 	if err != nil {
