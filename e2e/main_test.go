@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/bitrix24"
 	"github.com/enlace-go/enlace/store/postgres"
 	"github.com/enlace-go/enlace/store/postgres/postgrestest"
 	"github.com/enlace-go/enlace/store/sqlite"
@@ -26,6 +27,7 @@ import (
 var roles = map[string]func(ctx context.Context, e environment) error{
 	"callers": callers,
 	"rotator": rotator,
+	"syncer":  syncer,
 	"traffic": traffic,
 }
 
@@ -119,7 +121,7 @@ func (e *environment) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.service, err = enlace.New(enlace.Config{Registry: enlace.NewRegistry(adapter{}), Store: e.store, Keys: keys,
+	e.service, err = enlace.New(enlace.Config{Registry: enlace.NewRegistry(adapter{}, bitrix24.Adapter{}), Store: e.store, Keys: keys,
 		OAuth: map[string]enlace.OAuthApp{adapterName: {ClientID: "app", ClientSecret: enlace.NewSecret("app-secret"),
 			TokenURL: e.Token}},
 		Egress: enlace.Egress{AllowPrefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})

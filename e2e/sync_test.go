@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/bitrix24"
+	"github.com/enlace-go/enlace/adapters/bitrix24/bitrix24test"
+	"github.com/enlace-go/enlace/store/sqlite"
+)
+
+// syncer pulls contacts into a table that counts how often each one was given to
+// it, and kills itself at page e.Number: before the checkpoint is saved (mode
+// "sink") or right after (mode "checkpoint").
+func syncer(ctx context.Context, e environment) error {
+	db := e.store.(*sqlite.Store).DB()
+	pages := 0
+	die := func(mode string) {
+		if e.Mode == mode && pages == e.Number {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // until the signal arrives
+		}
+	}
+	result, err := e.service.Sync(ctx, e.Ref, enlace.SyncOptions{Entities: []string{"contacts"},
+		Sink: enlace.SinkFunc(func(ctx context.Context, b enlace.Batch) (enlace.Changes, error) {
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				return enlace.Changes{}, err
+			}
+			defer func() { _ = tx.Rollback() }()
+			for _, r := range b.Records {
+				if _, err := tx.ExecContext(ctx, `INSERT INTO given (id, times) VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET times = times + 1`, r.ID); err != nil {
+					return enlace.Changes{}, err
+				}
+			}
+			if err := tx.Commit(); err != nil {
+				return enlace.Changes{}, err
+			}
+			pages++
+			die("sink")
+			return enlace.Changes{}, nil
+		}),
+		Progress: func(enlace.Progress) { die("checkpoint") },
+	})
+	if err != nil {
+		return err
+	}
+	return report(result.Complete)
+}
+
+// The process is killed at every page boundary, on both sides of the checkpoint:
+// nothing is lost, and each kill makes the sink see one page twice at most.
+func TestKillAtEveryPageBoundary(t *testing.T) {
+	for _, lanes := range []int{1, 3} {
+		for _, mode := range []string{"sink", "checkpoint"} {
+			t.Run(mode+", "+strconv.Itoa(lanes)+" lanes", func(t *testing.T) { killEverywhere(t, lanes, mode) })
+		}
+	}
+}
+
+func killEverywhere(t *testing.T, lanes int, mode string) {
+	const contacts = 1_025
+	portal := bitrix24test.NewServer(bitrix24test.Options{})
+	t.Cleanup(portal.Close)
+	portal.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: contacts})
+	e := environment{Store: "sqlite", Address: stores["sqlite"].prepare(t), Lease: 15 * time.Second, Key: enlace.GenerateKey().Reveal(), Mode: mode}
+	if err := e.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.store.Close() })
+	db := e.store.(*sqlite.Store).DB()
+	if _, err := db.ExecContext(t.Context(), `CREATE TABLE given (id TEXT PRIMARY KEY, times INTEGER NOT NULL)`); err != nil {
+		t.Fatal(err)
+	}
+	in, err := e.service.Create(t.Context(), enlace.NewIntegration{Provider: bitrix24.Name, Settings: map[string]string{"lanes": strconv.Itoa(lanes)},
+		Credential: &enlace.Credential{Scheme: bitrix24.SchemeWebhook, Secrets: map[string]enlace.Secret{"url": enlace.NewSecret(portal.WebhookURL())}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Ref = in.Ref
+	// Before the checkpoint the second page is the first that a child does not only
+	// repeat, so that each child gets one page further.
+	if e.Number = 1; mode == "sink" {
+		e.Number = 2
+	}
+	page := 50 // records at most in a page
+	if lanes > 1 {
+		page = 400 // a batch of eight
+	}
+	kills, again := 0, 0
+	for done := false; !done; kills++ {
+		before := given(t, db)
+		c := e.start(t, "syncer")
+		text, err := c.out.ReadBytes('\n')
+		_ = c.cmd.Wait()
+		if done = err == nil; done && string(text) != "true\n" {
+			t.Fatalf("the last run is not complete: %s", text)
+		}
+		twice := given(t, db).repeated - before.repeated
+		if twice > page || (mode == "checkpoint" && twice > 0) {
+			t.Fatalf("after kill %d: %d records came again", kills, twice)
+		}
+		again += twice
+		if kills > 200 {
+			t.Fatal("it does not come to its end")
+		}
+	}
+	all := given(t, db)
+	if all.records != contacts {
+		t.Errorf("%d records of %d", all.records, contacts)
+	}
+	if mode == "sink" && again == 0 {
+		t.Error("no record came again: the kills did not hit between sink and checkpoint")
+	}
+	t.Logf("%d kills, %d records came again", kills-1, again)
+}
+
+type givenCounts struct{ records, repeated int }
+
+func given(t *testing.T, db *sql.DB) givenCounts {
+	t.Helper()
+	var g givenCounts
+	if err := db.QueryRowContext(t.Context(), `SELECT count(*), coalesce(sum(times) - count(*), 0) FROM given`).Scan(&g.records, &g.repeated); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
