@@ -14,8 +14,17 @@ import (
 	"github.com/enlace-go/enlace"
 )
 
+// padded is a key of a whole block, which is what HMAC makes of a shorter one;
+// FIPS 140 does not let short keys come to that.
+func padded(secret string) []byte {
+	if len(secret) > sha256.BlockSize {
+		return []byte(secret)
+	}
+	return append([]byte(secret), make([]byte, sha256.BlockSize-len(secret))...)
+}
+
 func sign(secret, body string) []byte {
-	mac := hmac.New(sha256.New, []byte(secret))
+	mac := hmac.New(sha256.New, padded(secret))
 	mac.Write([]byte(body))
 	return mac.Sum(nil)
 }
@@ -40,9 +49,12 @@ func checkVerdict(t *testing.T, name string, v enlace.Verifier, d enlace.Deliver
 	}
 }
 
+const secretText = "s3cret of 16 byt"
+
 func TestHMACVerifier(t *testing.T) {
 	const body = `{"event":"signed"}`
-	hexSum, base64Sum := hex.EncodeToString(sign("s3cret", body)), base64.StdEncoding.EncodeToString(sign("s3cret", body))
+	hexSum, base64Sum := hex.EncodeToString(sign(secretText, body)), base64.StdEncoding.EncodeToString(sign(secretText, body))
+	hexSum15 := hex.EncodeToString(sign(secretText[:15], body))
 	plain := enlace.HMACVerifier{Header: "X-Signature", Prefix: "sha256="}
 	in64 := enlace.HMACVerifier{Header: "X-Signature", Base64: true}
 	for name, test := range map[string]struct {
@@ -52,35 +64,37 @@ func TestHMACVerifier(t *testing.T) {
 		secrets  []enlace.Secret
 		proved   bool
 	}{
-		"good":               {plain, []string{"sha256=" + hexSum}, body, secrets("s3cret"), true},
-		"good, upper case":   {plain, []string{"sha256=" + strings.ToUpper(hexSum)}, body, secrets("s3cret"), true},
-		"good base64":        {in64, []string{base64Sum}, body, secrets("s3cret"), true},
-		"second secret":      {plain, []string{"sha256=" + hexSum}, body, secrets("new", "s3cret"), true},
-		"beside an empty":    {plain, []string{"sha256=" + hexSum}, body, secrets("", "s3cret"), true},
-		"twice the same":     {plain, []string{"sha256=" + hexSum}, body, secrets("s3cret", "s3cret"), true},
+		"good":               {plain, []string{"sha256=" + hexSum}, body, secrets(secretText), true},
+		"good, upper case":   {plain, []string{"sha256=" + strings.ToUpper(hexSum)}, body, secrets(secretText), true},
+		"good base64":        {in64, []string{base64Sum}, body, secrets(secretText), true},
+		"second secret":      {plain, []string{"sha256=" + hexSum}, body, secrets("a newer, longer secret", secretText), true},
+		"beside an empty":    {plain, []string{"sha256=" + hexSum}, body, secrets("", secretText), true},
+		"twice the same":     {plain, []string{"sha256=" + hexSum}, body, secrets(secretText, secretText), true},
 		"wrong secret":       {plain, []string{"sha256=" + hexSum}, body, secrets("other"), false},
-		"other body":         {plain, []string{"sha256=" + hexSum}, body + " ", secrets("s3cret"), false},
-		"no header":          {plain, nil, body, secrets("s3cret"), false},
-		"empty signature":    {plain, []string{"sha256="}, body, secrets("s3cret"), false},
-		"empty header":       {plain, []string{""}, body, secrets("s3cret"), false},
-		"no prefix":          {plain, []string{hexSum}, body, secrets("s3cret"), false},
-		"prefix twice":       {plain, []string{"sha256=sha256=" + hexSum}, body, secrets("s3cret"), false},
-		"twice the header":   {plain, []string{"sha256=" + hexSum, "sha256=" + hexSum}, body, secrets("s3cret"), false},
-		"two in one":         {plain, []string{"sha256=" + hexSum + ",sha256=" + hexSum}, body, secrets("s3cret"), false},
-		"cut":                {plain, []string{"sha256=" + hexSum[:62]}, body, secrets("s3cret"), false},
-		"one byte only":      {plain, []string{"sha256=" + hexSum[:2]}, body, secrets("s3cret"), false},
-		"not hex":            {plain, []string{"sha256=" + strings.Repeat("z", 64)}, body, secrets("s3cret"), false},
-		"very long":          {plain, []string{"sha256=" + strings.Repeat("0", 5000)}, body, secrets("s3cret"), false},
-		"hex as base64":      {in64, []string{hexSum}, body, secrets("s3cret"), false},
+		"other body":         {plain, []string{"sha256=" + hexSum}, body + " ", secrets(secretText), false},
+		"no header":          {plain, nil, body, secrets(secretText), false},
+		"empty signature":    {plain, []string{"sha256="}, body, secrets(secretText), false},
+		"empty header":       {plain, []string{""}, body, secrets(secretText), false},
+		"no prefix":          {plain, []string{hexSum}, body, secrets(secretText), false},
+		"prefix twice":       {plain, []string{"sha256=sha256=" + hexSum}, body, secrets(secretText), false},
+		"twice the header":   {plain, []string{"sha256=" + hexSum, "sha256=" + hexSum}, body, secrets(secretText), false},
+		"two in one":         {plain, []string{"sha256=" + hexSum + ",sha256=" + hexSum}, body, secrets(secretText), false},
+		"cut":                {plain, []string{"sha256=" + hexSum[:62]}, body, secrets(secretText), false},
+		"one byte only":      {plain, []string{"sha256=" + hexSum[:2]}, body, secrets(secretText), false},
+		"not hex":            {plain, []string{"sha256=" + strings.Repeat("z", 64)}, body, secrets(secretText), false},
+		"very long":          {plain, []string{"sha256=" + strings.Repeat("0", 5000)}, body, secrets(secretText), false},
+		"hex as base64":      {in64, []string{hexSum}, body, secrets(secretText), false},
 		"no secret":          {plain, []string{"sha256=" + hexSum}, body, nil, false},
 		"empty secret":       {plain, []string{"sha256=" + hex.EncodeToString(sign("", body))}, body, secrets(""), false},
 		"empty secret, body": {plain, []string{"sha256=" + hex.EncodeToString(sign("", ""))}, "", secrets(""), false},
-		"good, empty body":   {plain, []string{"sha256=" + hex.EncodeToString(sign("s3cret", ""))}, "", secrets("s3cret"), true},
+		"short secret":       {plain, []string{"sha256=" + hexSum15}, body, secrets(secretText[:15]), false},
+		"short, allowed":     {enlace.HMACVerifier{Header: "X-Signature", Prefix: "sha256=", MinSecret: 14}, []string{"sha256=" + hexSum15}, body, secrets(secretText[:15]), true},
+		"good, empty body":   {plain, []string{"sha256=" + hex.EncodeToString(sign(secretText, ""))}, "", secrets(secretText), true},
 	} {
 		checkVerdict(t, name, test.verifier, enlace.Delivery{Header: http.Header{"X-Signature": test.values}, Body: []byte(test.body)}, test.secrets, test.proved)
 	}
-	checkVerdict(t, "no verifier header", enlace.HMACVerifier{}, enlace.Delivery{Header: http.Header{}}, secrets("s3cret"), false)
-	checkVerdict(t, "zero delivery", plain, enlace.Delivery{}, secrets("s3cret"), false)
+	checkVerdict(t, "no verifier header", enlace.HMACVerifier{}, enlace.Delivery{Header: http.Header{}}, secrets(secretText), false)
+	checkVerdict(t, "zero delivery", plain, enlace.Delivery{}, secrets(secretText), false)
 }
 
 func TestTokenVerifier(t *testing.T) {
@@ -134,8 +148,8 @@ func TestUnverifiedRefuses(t *testing.T) {
 
 // Whatever is sent, only the right signature over the body proves it.
 func FuzzHMACVerifier(f *testing.F) {
-	f.Add("sha256="+hex.EncodeToString(sign("s", "{}")), "s", []byte("{}"), false)
-	f.Add(base64.StdEncoding.EncodeToString(sign("s", "")), "s", []byte(nil), true)
+	f.Add("sha256="+hex.EncodeToString(sign(secretText, "{}")), secretText, []byte("{}"), false)
+	f.Add(base64.StdEncoding.EncodeToString(sign(secretText, "")), secretText, []byte(nil), true)
 	f.Add("", "", []byte("x"), false)
 	f.Add("sha256=", "s", []byte("x"), false)
 	f.Fuzz(func(t *testing.T, value, secret string, body []byte, in64 bool) {
@@ -147,7 +161,7 @@ func FuzzHMACVerifier(f *testing.F) {
 		d := enlace.Delivery{Header: http.Header{"X-S": {value}}, Body: body}
 		text, prefixed := strings.CutPrefix(value, v.Prefix)
 		given, err := decode(text)
-		want := prefixed && err == nil && secret != "" && len(value) <= 4096 && hmac.Equal(given, sign(secret, string(body)))
+		want := prefixed && err == nil && len(secret) >= 16 && len(value) <= 4096 && hmac.Equal(given, sign(secret, string(body)))
 		checkVerdict(t, "fuzzed", v, d, secrets(secret), want)
 	})
 }

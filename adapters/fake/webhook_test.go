@@ -73,7 +73,7 @@ func TestParseWebhookRefusesJunk(t *testing.T) {
 func TestRegistrar(t *testing.T) {
 	p := fake.New(fake.Options{})
 	c := newHost(t, p, p.APIKey()).conn()
-	secret := enlace.NewSecret("of the target")
+	secret := enlace.NewSecret("the secret of the target")
 	for range 2 {
 		if err := (fake.Adapter{}).EnsureWebhook(t.Context(), c, target, secret); err != nil {
 			t.Fatal(err)
