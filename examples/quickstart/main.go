@@ -65,7 +65,7 @@ func run(ctx context.Context, o options) error {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
 	}
-	store, err := sqlite.Open(ctx, filepath.Join(o.dir, "app.db"), sqlite.Options{})
+	store, err := openStore(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -119,6 +119,46 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	return keepSyncing(ctx, o, service, integration.Ref, portal)
+}
+
+// openStore opens the database of an earlier start, or makes it. The fake portal
+// is a new one at each start, so a database that has all of an earlier one is
+// started over; one whose pull was cut off is gone on with.
+func openStore(ctx context.Context, o options) (*sqlite.Store, error) {
+	path := filepath.Join(o.dir, "app.db")
+	store, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if err != nil || o.webhook != "" {
+		return store, err
+	}
+	unfinished, err := isUnfinished(ctx, store)
+	if err != nil || unfinished {
+		return store, err
+	}
+	if err := store.Close(); err != nil {
+		return nil, err
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return sqlite.Open(ctx, path, sqlite.Options{})
+}
+
+// isUnfinished says whether a pull was cut off: its checkpoint is inside a run, or
+// some entity has not been begun.
+func isUnfinished(ctx context.Context, store *sqlite.Store) (bool, error) {
+	list, _, err := store.Integrations(ctx, enlace.IntegrationQuery{Provider: bitrix24.Name})
+	if err != nil || len(list) == 0 {
+		return false, err
+	}
+	for _, entity := range entities {
+		checkpoint, err := store.LoadCheckpoint(ctx, list[0].Ref, entity)
+		if err != nil || checkpoint.Resume != "" || checkpoint.Mark == "" {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // loadKeys reads the key that seals the credentials, or makes it at the first

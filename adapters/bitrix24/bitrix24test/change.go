@@ -40,13 +40,15 @@ func (p *Portal) Seed(entityTypeID int, seed Seed) {
 		}
 	}
 	t.seeds = slices.Insert(t.seeds, at, seed)
+	p.lastPoint = max(p.lastPoint, lastSeededPoint(seed.last()))
 }
 
 // Put adds a record, or changes the one that has the id given in fields, and returns its id.
 // Fields may go by any of their names. Values are nil, strings, integers, floats, booleans,
 // [time.Time], []int64, []string, and []Multifield for "fm". The time of change is set to now
 // unless fields has "updatedTime". It panics if the type or a field is unknown, or a value does
-// not fit its field: that is a mistake in the test.
+// not fit its field: that is a mistake in the test. Like Touch and Delete it is what a colleague
+// does in the portal: it makes events.
 func (p *Portal) Put(entityTypeID int, fields map[string]any) int64 {
 	p.records.Lock()
 	defer p.records.Unlock()
@@ -66,12 +68,17 @@ func (p *Portal) Put(entityTypeID int, fields map[string]any) int64 {
 	if id == 0 {
 		id = t.lastID() + 1
 	}
+	verb := verbAdd
+	if t.load(id, &record{}) {
+		verb = verbUpdate
+	}
 	p.change(t, id, values)
+	p.announce(verb, t.typ, id, p.colleague())
 	return id
 }
 
 // Touch changes records that exist: it rewrites their comment and sets their time of change to
-// now. It panics if one does not exist.
+// now, with an event for each. It panics if one does not exist.
 func (p *Portal) Touch(entityTypeID int, ids ...int64) {
 	p.records.Lock()
 	defer p.records.Unlock()
@@ -83,22 +90,38 @@ func (p *Portal) Touch(entityTypeID int, ids ...int64) {
 		}
 		p.touches++
 		p.change(t, id, map[*field]any{comment: "Touched " + strconv.Itoa(p.touches)})
+		p.announce(verbUpdate, t.typ, id, p.colleague())
 	}
 }
 
-// Delete removes records; those that do not exist are ignored.
+// colleague is who Put, Touch and Delete act for.
+func (p *Portal) colleague() actor { return actor{userID: p.webhookUser} }
+
+// Delete removes records, with an event for each; those that do not exist are ignored.
 func (p *Portal) Delete(entityTypeID int, ids ...int64) {
 	p.records.Lock()
 	defer p.records.Unlock()
 	t := p.table(entityTypeID)
 	for _, id := range ids {
-		if _, _, seeded := t.seeded(id); seeded {
-			t.gone[id] = struct{}{}
-		} else if at, exact := slices.BinarySearch(t.added, id); exact {
-			t.added = slices.Delete(t.added, at, at+1)
+		if p.remove(t, id) {
+			p.announce(verbDelete, t.typ, id, p.colleague())
 		}
-		delete(t.own, id)
 	}
+}
+
+// remove deletes a record and what binds others to it, and reports whether it existed.
+func (p *Portal) remove(t *table, id int64) bool {
+	if !t.load(id, &record{}) {
+		return false
+	}
+	if _, _, seeded := t.seeded(id); seeded {
+		t.gone[id] = struct{}{}
+	} else if at, exact := slices.BinarySearch(t.added, id); exact {
+		t.added = slices.Delete(t.added, at, at+1)
+	}
+	delete(t.own, id)
+	p.unbindAll(t.typ.id, id)
+	return true
 }
 
 // table returns the records of a type that must exist.
@@ -111,9 +134,9 @@ func (p *Portal) table(entityTypeID int) *table {
 }
 
 func (t *table) lastID() int64 {
-	last := int64(0)
+	last := t.highest
 	if n := len(t.seeds); n > 0 {
-		last = t.seeds[n-1].last()
+		last = max(last, t.seeds[n-1].last())
 	}
 	if n := len(t.added); n > 0 {
 		last = max(last, t.added[n-1])
@@ -125,6 +148,7 @@ func (t *table) lastID() int64 {
 // record but share its map, so the map is replaced.
 func (p *Portal) change(t *table, id int64, values map[*field]any) {
 	now := time.Now().Unix()
+	t.highest = max(t.highest, id)
 	r := &record{}
 	if !t.load(id, r) {
 		*r = record{typ: t.typ, id: id, created: now}
@@ -152,6 +176,13 @@ func (p *Portal) change(t *table, id int64, values map[*field]any) {
 	}
 	r.values = merged
 	t.own[id] = r
+	t.newest = max(t.newest, r.created)
+}
+
+// amend is change without a new time of change.
+func (p *Portal) amend(t *table, r *record, values map[*field]any) {
+	values[t.typ.byUniversal["updatedTime"]] = r.updated
+	p.change(t, r.id, values)
 }
 
 // numbered gives ids to multifields that have none.
@@ -166,6 +197,7 @@ func (p *Portal) numbered(value any) any {
 			p.lastPoint++
 			points[i].ID = p.lastPoint
 		}
+		p.lastPoint = max(p.lastPoint, points[i].ID)
 	}
 	return points
 }

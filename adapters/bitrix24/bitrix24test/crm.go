@@ -9,15 +9,15 @@ import (
 
 // classicGet is crm.{contact,company,deal,lead}.get, which returns userfields and multifields too.
 func classicGet(t *entityType) handler {
-	fields := slices.DeleteFunc(slices.Clone(t.fields), func(f *field) bool { return f.classic == "" })
 	return func(c *call, dst []byte) ([]byte, page, *restError) {
 		id := c.params.fold("id").number()
 		if id <= 0 {
-			return dst, page{}, &restError{400, "", "ID is not defined or invalid."}
+			return dst, page{}, errNoID
 		}
+		fields := slices.DeleteFunc(slices.Clone(t.fields), func(f *field) bool { return f.classic == "" })
 		dst, found := c.appendRecord(dst, t, id, classicNames, []column{{fields: fields}})
 		if !found {
-			return dst, page{}, &restError{400, "", "Not found"}
+			return dst, page{}, errNotFound
 		}
 		return dst, page{}, nil
 	}
@@ -36,20 +36,17 @@ func itemGet(c *call, dst []byte) ([]byte, page, *restError) {
 	style := c.itemNaming()
 	dst, found := c.appendRecord(append(dst, `{"item":`...), t, id, style, t.everything[style])
 	if !found {
-		return dst, page{}, &restError{400, "NOT_FOUND", "Element not found"}
+		return dst, page{}, errItemNotFound
 	}
 	return append(dst, '}'), page{}, nil
 }
 
 func (c *call) appendRecord(dst []byte, t *entityType, id int64, style naming, columns []column) ([]byte, bool) {
-	p := c.portal
-	p.records.RLock()
-	defer p.records.RUnlock()
 	r := &record{}
-	if !p.tables[t.id].load(id, r) {
+	if !c.portal.tables[t.id].load(id, r) {
 		return dst, false
 	}
-	return p.writer(style).row(dst, r, columns), true
+	return c.portal.writer(style).row(dst, r, columns), true
 }
 
 // classicFieldInfo is crm.{contact,company,deal,lead}.fields.
@@ -87,7 +84,7 @@ func (c *call) appendFields(dst []byte, t *entityType, style naming) []byte {
 func (c *call) appendField(dst []byte, f *field, style naming) []byte {
 	multiple := f.kind == kindTexts || f.kind == kindInts || f.kind == kindMulti || f.kind == kindFM
 	dst = c.appendText(dst, `"type"`, f.typ)
-	dst = append(dst, `,"isRequired":false`...)
+	dst = strconv.AppendBool(append(dst, `,"isRequired":`...), f.required)
 	dst = strconv.AppendBool(append(dst, `,"isReadOnly":`...), f.readOnly)
 	dst = append(dst, `,"isImmutable":false`...)
 	dst = strconv.AppendBool(append(dst, `,"isMultiple":`...), multiple)
@@ -158,7 +155,7 @@ func userFieldList(t *entityType) handler {
 		labels := filter.fold("LANG").string() != ""
 		total := int64(0)
 		dst = append(dst, '[')
-		id := 100 * t.id
+		id := firstUserField(t)
 		for _, f := range t.fields {
 			if !f.userField() {
 				continue
@@ -204,7 +201,7 @@ func (c *call) appendPairs(dst []byte, row pairs) []byte {
 func (c *call) userFieldRow(t *entityType, f *field, id int) pairs {
 	return pairs{
 		{"ID", strconv.Itoa(id)}, {"ENTITY_ID", t.ufEntity}, {"FIELD_NAME", f.original}, {"USER_TYPE_ID", f.typ},
-		{"XML_ID", ""}, {"SORT", strconv.Itoa(id)}, {"MULTIPLE", yesNo(f.kind == kindTexts)}, {"MANDATORY", "N"},
+		{"XML_ID", ""}, {"SORT", strconv.Itoa(id)}, {"MULTIPLE", yesNo(f.kind == kindTexts || f.kind == kindInts)}, {"MANDATORY", yesNo(f.required)},
 		{"SHOW_FILTER", "E"}, {"SHOW_IN_LIST", "Y"}, {"EDIT_IN_LIST", "Y"}, {"IS_SEARCHABLE", "N"},
 	}
 }

@@ -66,7 +66,7 @@ func dealFields() []*field {
 		fixed(text("TYPE_ID", "typeId", "crm_status", constant("SALE"))),
 		fixed(number("CATEGORY_ID", "categoryId", "crm_category", kindInt, constantNumber(0))),
 		fixed(text("STAGE_ID", "stageId", "crm_status", constant("NEW"))),
-		fixed(text("STAGE_SEMANTIC_ID", "stageSemanticId", "string", constant("P"))),
+		readOnly(fixed(text("STAGE_SEMANTIC_ID", "stageSemanticId", "string", constant("P")))),
 		number("OPPORTUNITY", "opportunity", "double", kindMoney, seededNumber(22, 5_000_000)),
 		fixed(text("CURRENCY_ID", "currencyId", "crm_currency", constant("EUR"))),
 		fixed(flag("IS_MANUAL_OPPORTUNITY", "isManualOpportunity", constantNumber(0))),
@@ -94,13 +94,13 @@ func leadFields() []*field {
 		number("BIRTHDATE", "birthdate", "date", kindDate, seededBirthday),
 		text("POST", "post", "string", seededPost),
 		fixed(text("STATUS_ID", "stageId", "crm_status", constant("NEW"))),
-		fixed(text("STATUS_SEMANTIC_ID", "stageSemanticId", "string", constant("P"))),
+		readOnly(fixed(text("STATUS_SEMANTIC_ID", "stageSemanticId", "string", constant("P")))),
 		text("STATUS_DESCRIPTION", "statusDescription", "string", nil),
 		number("OPPORTUNITY", "opportunity", "double", kindMoney, seededNumber(26, 500_000)),
 		fixed(text("CURRENCY_ID", "currencyId", "crm_currency", constant("EUR"))),
 		fixed(flag("IS_MANUAL_OPPORTUNITY", "isManualOpportunity", constantNumber(0))),
 		fixed(flag("IS_RETURN_CUSTOMER", "isReturnCustomer", constantNumber(0))),
-		number("DATE_CLOSED", "dateClosed", "datetime", kindTime, nil),
+		readOnly(number("DATE_CLOSED", "dateClosed", "datetime", kindTime, nil)),
 		number("COMPANY_ID", "companyId", "crm_company", kindLink, nil),
 		number("CONTACT_ID", "contactId", "crm_contact", kindLink, nil),
 		{universal: "contactIds", typ: "crm_contact", kind: kindInts, ints: fromLink("contactId")},
@@ -151,8 +151,8 @@ func tailFields() []*field {
 		{classic: "COMMENTS", universal: "comments", typ: "string", kind: kindText, text: seededComment},
 		text("ORIGINATOR_ID", "originatorId", "string", nil),
 		text("ORIGIN_ID", "originId", "string", nil),
-		number("LAST_ACTIVITY_TIME", "lastActivityTime", "datetime", kindTime, func(r *record) (int64, bool) { return r.updated, true }),
-		fixed(number("LAST_ACTIVITY_BY", "lastActivityBy", "user", kindInt, constantNumber(1))),
+		readOnly(number("LAST_ACTIVITY_TIME", "lastActivityTime", "datetime", kindTime, func(r *record) (int64, bool) { return r.updated, true })),
+		readOnly(fixed(number("LAST_ACTIVITY_BY", "lastActivityBy", "user", kindInt, constantNumber(1)))),
 		text("UTM_SOURCE", "utmSource", "string", nil),
 		text("UTM_MEDIUM", "utmMedium", "string", nil),
 		text("UTM_CAMPAIGN", "utmCampaign", "string", nil),
@@ -165,8 +165,8 @@ func tailFields() []*field {
 
 func movedFields() []*field {
 	return []*field{
-		number("MOVED_TIME", "movedTime", "datetime", kindTime, func(r *record) (int64, bool) { return r.created, true }),
-		fixed(number("MOVED_BY_ID", "movedBy", "user", kindInt, constantNumber(1))),
+		readOnly(number("MOVED_TIME", "movedTime", "datetime", kindTime, func(r *record) (int64, bool) { return r.created, true })),
+		readOnly(fixed(number("MOVED_BY_ID", "movedBy", "user", kindInt, constantNumber(1)))),
 	}
 }
 
@@ -205,6 +205,12 @@ func number(classic, universal, typ string, kind kind, value func(*record) (int6
 
 func flag(classic, universal string, value func(*record) (int64, bool)) *field {
 	return &field{classic: classic, universal: universal, typ: "char", kind: kindFlag, number: value}
+}
+
+// readOnly marks a field that the portal sets itself.
+func readOnly(f *field) *field {
+	f.readOnly = true
+	return f
 }
 
 // fixed marks a field that has the same value in all seeded records.

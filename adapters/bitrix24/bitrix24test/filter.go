@@ -41,6 +41,16 @@ var prefixes = []struct {
 	{"@", opIn, false}, {"%", opContains, false}, {"=", opEqual, false},
 }
 
+// cutPrefix takes the prefix off the name in a filter.
+func cutPrefix(key string) (name string, op operator, negate bool) {
+	for _, p := range prefixes {
+		if rest, found := strings.CutPrefix(key, p.text); found {
+			return rest, p.op, p.negate
+		}
+	}
+	return key, opEqual, false
+}
+
 // condition is one line of a filter.
 type condition struct {
 	field   *field
@@ -171,13 +181,8 @@ func (f filterParser) group(params *node, into *group) *restError {
 }
 
 func (f filterParser) condition(key string, value *node) (c condition, known bool, err *restError) {
-	name := key
-	for _, p := range prefixes {
-		if rest, found := strings.CutPrefix(key, p.text); found {
-			name, c.op, c.negate = rest, p.op, p.negate
-			break
-		}
-	}
+	name, op, negate := cutPrefix(key)
+	c.op, c.negate = op, negate
 	c.field = f.typ.lookup(name, f.naming)
 	if c.field == nil || c.field.kind == kindFM {
 		if f.naming == classicNames {

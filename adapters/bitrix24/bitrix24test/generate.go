@@ -3,6 +3,7 @@ package bitrix24test
 import (
 	"hash/fnv"
 	"strconv"
+	"strings"
 )
 
 // The functions of this file make up the values of records. Those named seeded give a value to
@@ -167,6 +168,44 @@ func seededPoints(r *record) {
 		}
 	}
 }
+
+// seededPoint is what a phone number or address means to seededPoints, so that many records can
+// be searched for it quickly.
+type seededPoint struct {
+	phone  uint64 // the number behind 5511, or 0
+	id     int64  // whose address it is, or 0
+	family bool
+}
+
+func findSeeded(typeID, value string) seededPoint {
+	if typeID == "PHONE" {
+		digits, found := strings.CutPrefix(value, "5511")
+		if number, err := strconv.ParseUint(digits, 10, 64); found && err == nil && len(digits) == 9 {
+			return seededPoint{phone: number}
+		}
+		return seededPoint{}
+	}
+	digits, isContact := strings.CutPrefix(value, "contact.")
+	digits, isExample := strings.CutSuffix(digits, "@example.org")
+	if id, err := strconv.ParseInt(digits, 10, 64); isContact && isExample && err == nil && strconv.FormatInt(id, 10) == digits {
+		return seededPoint{id: id}
+	}
+	return seededPoint{family: value == "família@example.net"}
+}
+
+func (s seededPoint) matches(r *record) bool {
+	switch {
+	case s.phone != 0:
+		return 900_000_000+r.draw(10, 99_999_999) == s.phone && r.draw(9, 16) > 0
+	case s.id != 0:
+		return r.id == s.id && r.draw(11, 4) > 0
+	default:
+		return s.family && r.draw(12, 8) == 0
+	}
+}
+
+// lastSeededPoint is the highest id that seededPoints gives to a record.
+func lastSeededPoint(id int64) int64 { return id%(1<<61)*4 + 3 }
 
 func constant(value string) func([]byte, *record) []byte {
 	return func(dst []byte, r *record) []byte { return append(dst, value...) }

@@ -155,10 +155,7 @@ func (c *call) list(dst []byte, q query) ([]byte, page, *restError) {
 		q.filter = &filter{bounds: everyID, rest: q.filter.rest}
 		q.offset = 0
 	}
-	w := c.portal.writer(q.naming)
-	c.portal.records.RLock()
-	defer c.portal.records.RUnlock()
-	t := c.portal.tables[q.typ.id]
+	w, t := c.portal.writer(q.naming), c.portal.tables[q.typ.id]
 
 	dst = append(dst, '[')
 	rows := int64(0)

@@ -12,7 +12,30 @@ import (
 type method struct {
 	scope   string     // "" for the basic one, which everybody has
 	appOnly *restError // the answer to a webhook, if the method needs an application
+	records access     // what it does to the portal's records
 	run     handler    // nil if the method exists but is not simulated
+}
+
+// access is which lock on the records a method runs under. Handlers take none themselves.
+type access uint8
+
+const (
+	noRecords access = iota
+	reading
+	writing
+)
+
+// call runs the method under its lock.
+func (m *method) call(c *call, dst []byte) ([]byte, page, *restError) {
+	switch m.records {
+	case reading:
+		c.portal.records.RLock()
+		defer c.portal.records.RUnlock()
+	case writing:
+		c.portal.records.Lock()
+		defer c.portal.records.Unlock()
+	}
+	return m.run(c, dst)
 }
 
 var (
@@ -25,16 +48,12 @@ var (
 // notSimulated are methods that a portal has and this one only knows by name, by scope: so their
 // answer is not "no such method".
 var notSimulated = map[string]string{
-	"crm": `crm.item.add crm.item.update crm.item.delete crm.item.import crm.item.batchimport
-		crm.contact.add crm.contact.update crm.contact.delete crm.company.add crm.company.update crm.company.delete
-		crm.deal.add crm.deal.update crm.deal.delete crm.lead.add crm.lead.update crm.lead.delete
-		crm.duplicate.findbycomm crm.contact.userfield.add crm.company.userfield.add crm.deal.userfield.add crm.lead.userfield.add`,
+	"crm": `crm.activity.add crm.activity.update crm.activity.delete crm.activity.get crm.activity.list
+		crm.requisite.list crm.requisite.add crm.timeline.comment.add`,
 	"task": "task.item.list task.item.add tasks.task.list tasks.task.add",
 	"im":   "im.message.add im.notify",
 	"disk": "disk.storage.getlist disk.file.get",
 }
-
-const eventMethods = "events event.bind event.unbind event.get event.test event.offline.get event.offline.list event.offline.clear event.offline.error"
 
 // methodTable lists the portal's methods under their names in lower case.
 func methodTable(types map[int]*entityType) map[string]*method {
@@ -50,29 +69,50 @@ func methodTable(types map[int]*entityType) map[string]*method {
 		"methods":               {run: methodNames},
 		"feature.get":           {run: featureGet},
 		"crm.settings.mode.get": {scope: "crm", run: crmMode},
-		"crm.item.list":         {scope: "crm", run: itemList},
-		"crm.item.get":          {scope: "crm", run: itemGet},
-		"crm.item.fields":       {scope: "crm", run: itemFieldInfo},
+		"crm.item.list":         {scope: "crm", records: reading, run: itemList},
+		"crm.item.get":          {scope: "crm", records: reading, run: itemGet},
+		"crm.item.fields":       {scope: "crm", records: reading, run: itemFieldInfo},
+		"crm.item.add":          {scope: "crm", records: writing, run: itemAdd},
+		"crm.item.update":       {scope: "crm", records: writing, run: itemUpdate},
+		"crm.item.delete":       {scope: "crm", records: writing, run: itemDelete},
+		"crm.item.import":       {scope: "crm", records: writing, run: itemImport},
+		"crm.item.batchimport":  {scope: "crm", records: writing, run: itemBatchImport},
 		"crm.status.list":       {scope: "crm", run: statusList},
 		"crm.category.list":     {scope: "crm", run: categoryList},
 		"crm.type.list":         {scope: "crm", run: typeList},
+
+		"crm.duplicate.findbycomm": {scope: "crm", records: reading, run: findByCommunication},
+
+		"events":              {appOnly: errNeedsApp, run: eventNames},
+		"event.bind":          {appOnly: errNeedsApp, run: eventBind},
+		"event.unbind":        {appOnly: errNeedsApp, run: eventUnbind},
+		"event.get":           {appOnly: errNeedsApp, run: eventGet},
+		"event.test":          {appOnly: errNeedsApp, run: eventTest},
+		"event.offline.get":   {appOnly: errNeedsApp, run: offlineGet},
+		"event.offline.list":  {appOnly: errNeedsApp, run: offlineList},
+		"event.offline.clear": {appOnly: errNeedsApp, run: offlineClear},
+		"event.offline.error": {appOnly: errNeedsApp, run: offlineError},
 	}
 	for _, t := range types {
 		if t.code != "" {
 			prefix := "crm." + t.code + "."
-			table[prefix+"list"] = &method{scope: "crm", run: classicList(t)}
-			table[prefix+"get"] = &method{scope: "crm", run: classicGet(t)}
-			table[prefix+"fields"] = &method{scope: "crm", run: classicFieldInfo(t)}
-			table[prefix+"userfield.list"] = &method{scope: "crm", run: userFieldList(t)}
+			for name, run := range map[string]handler{
+				"list": classicList(t), "get": classicGet(t), "fields": classicFieldInfo(t), "userfield.list": userFieldList(t),
+			} {
+				table[prefix+name] = &method{scope: "crm", records: reading, run: run}
+			}
+			for name, run := range map[string]handler{
+				"add": classicAdd(t), "update": classicUpdate(t), "delete": classicDelete(t), "userfield.add": userFieldAdd(t),
+			} {
+				table[prefix+name] = &method{scope: "crm", records: writing, run: run}
+			}
+			bindingMethods(table, t)
 		}
 	}
 	for scope, names := range notSimulated {
 		for name := range strings.FieldsSeq(names) {
 			table[name] = &method{scope: scope}
 		}
-	}
-	for name := range strings.FieldsSeq(eventMethods) {
-		table[name] = &method{appOnly: errNeedsApp}
 	}
 	return table
 }
@@ -89,7 +129,8 @@ func (c *call) appendText(dst []byte, key, text string) []byte {
 
 func profile(c *call, dst []byte) ([]byte, page, *restError) {
 	dst = c.appendText(dst, `{"ID"`, strconv.Itoa(c.request.credential.userID))
-	dst = append(dst, `,"ADMIN":true,"NAME":"Gil","LAST_NAME":"Moss","PERSONAL_GENDER":"","TIME_ZONE":"Europe`...)
+	dst = strconv.AppendBool(append(dst, `,"ADMIN":`...), c.isAdmin())
+	dst = append(dst, `,"NAME":"Gil","LAST_NAME":"Moss","PERSONAL_GENDER":"","TIME_ZONE":"Europe`...)
 	if c.portal.quirks.EscapeJSON {
 		dst = append(dst, '\\')
 	}
@@ -106,7 +147,7 @@ func userCurrent(c *call, dst []byte) ([]byte, page, *restError) {
 }
 
 func userAdmin(c *call, dst []byte) ([]byte, page, *restError) {
-	return append(dst, "true"...), page{}, nil
+	return strconv.AppendBool(dst, c.isAdmin()), page{}, nil
 }
 
 // appInfo answers on the portal and, with the members that tell whose token it is, on the
@@ -117,7 +158,17 @@ func appInfo(c *call, dst []byte) ([]byte, page, *restError) {
 
 func (p *Portal) appendAppInfo(dst []byte) []byte {
 	dst = appendString(append(dst, `{"ID":1,"CODE":`...), p.clientID, p.quirks.EscapeJSON)
-	dst = append(dst, `,"VERSION":1,"STATUS":"L","INSTALLED":true,"PAYMENT_EXPIRED":"N","DAYS":null,"LANGUAGE_ID":"en"`...)
+	app := p.application()
+	dst = strconv.AppendInt(append(dst, `,"VERSION":`...), int64(app.version), 10)
+	dst = appendString(append(dst, `,"STATUS":`...), app.payment.Status, p.quirks.EscapeJSON)
+	dst = strconv.AppendBool(append(dst, `,"INSTALLED":`...), app.finished)
+	dst = append(dst, `,"PAYMENT_EXPIRED":"`+yesNo(app.payment.Expired)+`","DAYS":`...)
+	if app.payment.Status == "L" || app.payment.Status == "F" {
+		dst = append(dst, "null"...)
+	} else {
+		dst = strconv.AppendInt(dst, int64(app.payment.Days), 10)
+	}
+	dst = append(dst, `,"LANGUAGE_ID":"en"`...)
 	license := append([]byte("de_"), p.licenseFamily...)
 	dst = appendString(append(dst, `,"LICENSE":`...), license, p.quirks.EscapeJSON)
 	dst = append(dst, `,"LICENSE_TYPE":null`...)
@@ -164,11 +215,8 @@ func featureGet(c *call, dst []byte) ([]byte, page, *restError) {
 	if code == "" {
 		return dst, page{}, &restError{400, "CODE_EMPTY", "Empty feature code"}
 	}
-	value := "N"
-	if code == "rest_offline_extended" || code == "rest_auth_connector" {
-		value = "Y"
-	}
-	return append(dst, `{"value":"`+value+`"}`...), page{}, nil
+	has := code == "rest_offline_extended" && !c.portal.quirks.NoReservations || code == "rest_auth_connector" && !c.portal.quirks.NoAuthConnector
+	return append(dst, `{"value":"`+yesNo(has)+`"}`...), page{}, nil
 }
 
 func crmMode(c *call, dst []byte) ([]byte, page, *restError) {

@@ -28,26 +28,40 @@ type token struct {
 	expires time.Time
 	dead    bool   // used, rotated or revoked
 	sibling string // the access token that came with a refresh token
+	userID  int
 }
 
-// maxTokens bounds how many tokens are remembered; the oldest go first.
-const maxTokens = 10_000
+// Bounds of how many tokens are remembered; the oldest go first.
+const (
+	maxTokens      = 10_000
+	maxEventTokens = 1000
+)
 
 // tokens are those that the authorization server gave out.
 type tokens struct {
 	mu    sync.Mutex
 	known map[string]*token
 	order []string
+	event []string // those that came with events, which would push out all others
 }
 
 func (t *tokens) issue(kind tokenKind, lifetime time.Duration) (string, *token) {
+	return t.issueWithin(&t.order, maxTokens, kind, lifetime)
+}
+
+// issueForEvent issues an access token without a refresh token.
+func (t *tokens) issueForEvent(lifetime time.Duration) (string, *token) {
+	return t.issueWithin(&t.event, maxEventTokens, accessToken, lifetime)
+}
+
+func (t *tokens) issueWithin(order *[]string, most int, kind tokenKind, lifetime time.Duration) (string, *token) {
 	text := randomHex(35)
 	issued := &token{kind: kind, expires: time.Now().Add(lifetime)}
-	if len(t.order) >= maxTokens {
-		delete(t.known, t.order[0])
-		t.order = t.order[1:]
+	if len(*order) >= most {
+		delete(t.known, (*order)[0])
+		*order = (*order)[1:]
 	}
-	t.known[text], t.order = issued, append(t.order, text)
+	t.known[text], *order = issued, append(*order, text)
 	return text, issued
 }
 
@@ -123,7 +137,7 @@ func (p *Portal) tokenCredential(params *node, r *http.Request) (*credential, *r
 	case !time.Now().Before(found.expires):
 		return nil, errExpiredToken
 	}
-	return &credential{key: "app", userID: p.userID, app: true}, nil
+	return &credential{key: "app", userID: found.userID, app: true}, nil
 }
 
 // serveAuthorize is /oauth/authorize/: a user who consents at once (F12).
@@ -243,7 +257,7 @@ func (p *Portal) exchangeCode(params *node) (*Tokens, *oauthError) {
 		}
 		return nil, errInvalidGrant
 	}
-	return p.pair(), nil
+	return p.pair(p.userID), nil
 }
 
 func (p *Portal) exchangeRefreshToken(params *node) (*Tokens, *oauthError) {
@@ -258,20 +272,26 @@ func (p *Portal) exchangeRefreshToken(params *node) (*Tokens, *oauthError) {
 	if access := p.tokens.known[used.sibling]; access != nil && p.quirks.RefreshKillsAccess {
 		access.dead = true
 	}
-	return p.pair(), nil
+	return p.pair(used.userID), nil
 }
 
 // pair issues an access token and a refresh token.
-func (p *Portal) pair() *Tokens {
+func (p *Portal) pair(userID int) *Tokens {
 	access, issued := p.tokens.issue(accessToken, p.accessTTL)
 	refresh, second := p.tokens.issue(refreshToken, p.refreshTTL)
 	second.sibling = access
+	issued.userID, second.userID = userID, userID
+	return p.describe(access, issued, refresh)
+}
+
+// describe is what the portal says about tokens.
+func (p *Portal) describe(access string, issued *token, refresh string) *Tokens {
 	base, oauth := p.endpoints()
 	return &Tokens{
 		AccessToken: access, RefreshToken: refresh,
 		Expires: issued.expires.Unix(), ExpiresIn: int64(p.accessTTL / time.Second),
 		ClientEndpoint: base + "/rest/", ServerEndpoint: oauth + "/rest/",
-		Domain: p.oauthHost(), MemberID: p.memberID, Scope: strings.Join(p.scopes, ","), Status: "L", UserID: p.userID,
+		Domain: p.oauthHost(), MemberID: p.memberID, Scope: strings.Join(p.scopes, ","), Status: p.app.payment.Status, UserID: issued.userID,
 	}
 }
 
@@ -293,7 +313,7 @@ func (p *Portal) serveServerMethod(w http.ResponseWriter, r *http.Request, body 
 	dst = append(dst[:len(dst)-1], ',')
 	base, _ := p.endpoints()
 	owner, _ := json.Marshal(map[string]any{
-		"client_id": p.clientID, "member_id": p.memberID, "scope": strings.Join(p.scopes, ","), "status": "L",
+		"client_id": p.clientID, "member_id": p.memberID, "scope": strings.Join(p.scopes, ","), "status": p.application().payment.Status,
 		"user_id": who.userID, "client_endpoint": base + "/rest/", "domain": p.Host(),
 	})
 	dst = append(dst, owner[1:]...)
@@ -304,7 +324,7 @@ func (p *Portal) serveServerMethod(w http.ResponseWriter, r *http.Request, body 
 func (p *Portal) Authorize() Tokens {
 	p.tokens.mu.Lock()
 	defer p.tokens.mu.Unlock()
-	return *p.pair()
+	return *p.pair(p.userID)
 }
 
 // ExpireTokens ends the life of all access tokens: the portal answers expired_token to them.
@@ -336,7 +356,8 @@ func (p *Portal) SetRedirect(address string) {
 }
 
 // SetInstalled removes the application from the portal, or installs it again. While it is removed
-// its tokens are refused and nobody can authorize it.
+// its tokens are refused, nobody can authorize it and it gets no events. It is only a switch:
+// [Portal.Uninstall] and [Portal.Install] are what a user does.
 func (p *Portal) SetInstalled(installed bool) {
 	p.tokens.mu.Lock()
 	defer p.tokens.mu.Unlock()

@@ -1,14 +1,19 @@
 // Package bitrix24test is a Bitrix24 portal for tests, together with its authorization server.
 //
-// It plays the reading side of the REST API: webhooks and OAuth applications, the classic list,
-// get and fields methods of contacts, companies, deals and leads, crm.item.*, batch with
-// references between its commands, the limits of requests and of run time, and the faults that
-// real portals have. Any client can talk to it, over loopback with [NewServer] or in memory with
+// It plays the REST API as CRM integrations use it: webhooks and OAuth applications, the classic
+// methods of contacts, companies, deals and leads, crm.item.*, bindings, duplicates and imports,
+// batch with references between its commands, events to handlers, outgoing webhooks and the
+// offline queue, the limits of requests and of run time, and the faults that real portals have.
+// Any client can talk to it, over loopback with [NewServer] or in memory with
 // [Portal.Transport]. For HTTPS, wrap a [Portal] in net/http/httptest's TLS server and tell it
 // the address with [Portal.SetURL].
 //
 // Records are made up from their ids, so that a portal with a million contacts takes no memory;
-// see [Portal.Seed]. [Portal.Put], [Portal.Touch] and [Portal.Delete] change single ones.
+// see [Portal.Seed]. [Portal.Put], [Portal.Touch] and [Portal.Delete] change single ones, as do
+// clients over the API.
+//
+// Events go to their handlers over the network, or with [Options].EventTransport in memory, from
+// goroutines that end when nothing is on its way: see [Portal.Drain] and [Portal.Close].
 //
 // All clocks are the standard ones: within a bubble of testing/synctest, and over
 // [Portal.Transport], time is virtual.
@@ -60,6 +65,12 @@ type Options struct {
 	MaxRun     time.Duration // after which a request is cut off with an HTML 504; 60 s if 0
 	RoundTrip  time.Duration // what the network adds to a request over Transport
 
+	Callback         string            // where events of the application's life go, such as ONAPPINSTALL; see SetCallback
+	ApplicationToken string            // proves that an event comes from the portal; random if empty
+	EventTransport   http.RoundTripper // carries events to their handlers; nil for the network. See [HandlerTransport]
+	EventDelay       time.Duration     // how long the portal's queue takes before each delivery
+	EventTimeout     time.Duration     // after which a delivery is lost; 10 s if 0
+
 	// OnRequest is called for every request to a method before anything else happens, maybe
 	// several at once. It may call the portal.
 	OnRequest func(Request)
@@ -81,7 +92,14 @@ type Quirks struct {
 	PartialReferences     bool // an unresolved reference in a batch becomes the deepest value on its way (F51)
 	BillBatch             bool // a batch's run time counts for the method batch, not for its commands (F55)
 	IgnoreISODates        bool // filters with ISO dates do not apply, only those like 2025-10-31 00:00:00 (Q18)
-	SimpleCRM             bool // crm.settings.mode.get says 2: no leads
+	SimpleCRM             bool // crm.settings.mode.get says 2: a new lead turns into a deal and is gone
+	KeepConvertedLeads    bool // with SimpleCRM, the lead stays and is CONVERTED (Q33)
+	IgnoreClearing        bool // crm.item.update ignores empty values of company fields and empty lists (Q19)
+	SilentImports         bool // crm.item.import and batchImport make no events (sheet 11.6)
+	SilentBindings        bool // binding methods make no events and leave the time of change alone (sheet 11.6)
+	PublicHandlersOnly    bool // event.bind refuses hosts without a dot and addresses of this machine (sheet 6.1)
+	NoReservations        bool // the plan lacks rest_offline_extended: event.offline.get needs clear=1
+	NoAuthConnector       bool // the plan lacks rest_auth_connector
 }
 
 // Portal is a Bitrix24 portal and its authorization server. It is safe for use by several
@@ -115,14 +133,20 @@ type Portal struct {
 		moved       map[string]bool // hosts that the portal had before
 	}
 
-	records   sync.RWMutex // guards tables, lastPoint and touches
+	records   sync.RWMutex // guards tables, lastPoint, touches and the fields of types; methods say how they take it
 	tables    map[int]*table
 	lastPoint int64
 	touches   int
 
-	tokens    tokens // its mutex guards redirect and installed too
+	activities int64
+
+	tokens    tokens // its mutex guards what follows too
 	redirect  string
 	installed bool
+	app       application
+	employees map[int]bool // users who are no administrators
+
+	events events
 
 	limiter   limiter
 	operating operating
@@ -148,7 +172,7 @@ func New(options Options) *Portal {
 		serverTime: options.ServerTime, maxRun: orDefault(options.MaxRun, time.Minute), roundTrip: options.RoundTrip,
 		onRequest: options.OnRequest, quirks: options.Quirks,
 		types: types, methods: methodTable(types), tables: map[int]*table{},
-		redirect: options.Redirect, installed: true,
+		redirect: options.Redirect, installed: true, employees: map[int]bool{},
 		tokens:    tokens{known: map[string]*token{}},
 		limiter:   limiter{limits: options.Limits, buckets: map[string]*bucket{}},
 		operating: operating{spent: map[operatingKey]*spending{}},
@@ -167,14 +191,21 @@ func New(options Options) *Portal {
 		}
 	}
 	for id, t := range types {
-		for _, style := range []naming{universalNames, originalNames} {
-			t.everything[style] = p.writer(style).columns(t, t.itemFields())
-		}
+		p.prepare(t)
 		p.tables[id] = &table{typ: t, own: map[int64]*record{}, gone: map[int64]struct{}{}}
 	}
+	p.app = application{version: 1, finished: true, token: orDefault(options.ApplicationToken, randomHex(16)), callback: options.Callback, payment: Payment{Status: "L"}}
+	p.events.start(options)
 	p.addresses.moved = map[string]bool{}
 	p.SetURL(orDefault(options.BaseURL, "https://acme.bitrix24.com"), orDefault(options.OAuthURL, "https://oauth.bitrix.info"))
 	return p
+}
+
+// prepare computes what all rows of a type have in common.
+func (p *Portal) prepare(t *entityType) {
+	for _, style := range []naming{universalNames, originalNames} {
+		t.everything[style] = p.writer(style).columns(t, t.itemFields())
+	}
 }
 
 func orDefault[T comparable](value, otherwise T) T {

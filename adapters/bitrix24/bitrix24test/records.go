@@ -15,7 +15,7 @@ type record struct {
 	created, updated int64 // Unix seconds
 	seeded           bool
 	mix              uint64         // what seeded values are drawn from
-	values           map[*field]any // int64, string, []int64, []string, []Multifield, or nil for none
+	values           map[*field]any // int64, string, []int64, []string, []Multifield, []binding, or nil for none
 
 	points      []Multifield // see multifields
 	flat        [len(flatFields)]string
@@ -52,8 +52,15 @@ func (r *record) appendText(dst []byte, f *field) []byte {
 
 func (r *record) appendInts(dst []int64, f *field) []int64 {
 	if v, own := r.values[f]; own {
-		ids, _ := v.([]int64)
-		return append(dst, ids...)
+		switch v := v.(type) {
+		case []int64:
+			dst = append(dst, v...)
+		case []binding:
+			for _, b := range v {
+				dst = append(dst, b.id)
+			}
+		}
+		return dst
 	}
 	if f.ints == nil {
 		return dst

@@ -192,7 +192,7 @@ func (c *call) run(dst []byte, name string, m *method) ([]byte, page, timing, *r
 	case m.run == nil:
 		err = errNotSimulated
 	default:
-		dst, extras, err = m.run(c, dst)
+		dst, extras, err = m.call(c, dst)
 	}
 	t.finished = time.Now()
 	if !c.unbilled {

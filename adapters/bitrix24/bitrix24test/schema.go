@@ -1,6 +1,7 @@
 package bitrix24test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,8 +23,9 @@ const (
 type UserField struct {
 	EntityTypeID int
 	Name         string   // original name, such as "UF_CRM_1700000001"
-	Type         string   // string, integer, double, boolean, date, datetime or enumeration
-	Multiple     bool     // a list of strings; only for string
+	Type         string   // as in sheet 5.8, but not file: string, integer, double, boolean, date, datetime, enumeration, …
+	Multiple     bool     // a list; not for double, boolean, date and datetime
+	Mandatory    bool     // adding a record without it fails
 	Label        string   // the text people see; Name if empty
 	Options      []string // texts of an enumeration, whose ids count up from 41
 }
@@ -49,7 +51,7 @@ const (
 	kindTime              // Unix seconds; classic writes "" when absent
 	kindDate              // days since 1970 in the portal's zone; classic writes "" when absent
 	kindTexts             // list of strings
-	kindInts              // list of ids, only in universal
+	kindInts              // list of ids or numbers
 	kindMulti             // multifield of one TYPE_ID, only in classic
 	kindFM                // all multifields, only in universal
 )
@@ -62,6 +64,7 @@ type field struct {
 	typ                string // type in the metadata
 	title              string
 	readOnly           bool
+	required           bool
 	options            []string // of an enumeration
 	fixed              bool     // the same in all seeded records
 	plain              bool     // a text that needs no escapes in seeded records
@@ -119,6 +122,10 @@ type entityType struct {
 
 	idField *field
 	fm      *field // nil without multifields
+	link    *link  // to the contacts or companies bound to a record
+
+	event   string // what the names of its events begin with, such as ONCRMCONTACT
+	dynamic bool   // its events say which type they are about
 }
 
 func newEntityType(id int, code, title, ufEntity string, fields []*field, userFields []UserField) *entityType {
@@ -126,25 +133,32 @@ func newEntityType(id int, code, title, ufEntity string, fields []*field, userFi
 		id: id, code: code, title: title, ufEntity: ufEntity, fields: fields,
 		byClassic: map[string]*field{}, byUniversal: map[string]*field{}, byOriginal: map[string]*field{},
 	}
-	taken := map[string]bool{}
 	for _, f := range fields {
-		taken[f.universal] = true
+		t.index(f)
 	}
 	for _, uf := range userFields {
 		if uf.EntityTypeID == id {
-			f := newUserField(uf)
-			if taken[f.universal] {
-				f.universal = f.original
-			}
-			taken[f.universal] = true
-			t.fields = append(t.fields, f)
+			t.addUserField(newUserField(uf).seed())
 		}
 	}
-	for _, f := range t.fields {
-		t.index(f)
+	t.idField, t.fm, t.link = t.byUniversal["id"], t.byUniversal["fm"], newLink(t)
+	t.event = "ONCRM" + strings.ToUpper(code)
+	switch {
+	case id == Quote:
+		t.event = "ONCRMQUOTE"
+	case code == "":
+		t.event, t.dynamic = "ONCRMDYNAMICITEM", true
 	}
-	t.idField, t.fm = t.byUniversal["id"], t.byUniversal["fm"]
 	return t
+}
+
+// addUserField appends a userfield. One whose universal name is taken keeps its original name.
+func (t *entityType) addUserField(f *field) {
+	if t.byUniversal[f.universal] != nil {
+		f.universal = f.original
+	}
+	t.fields = append(t.fields, f)
+	t.index(f)
 }
 
 func (t *entityType) index(f *field) {
@@ -204,32 +218,74 @@ func humanTitle(classic, universal string) string {
 	return strings.ToUpper(name[:1]) + name[1:]
 }
 
-func newUserField(uf UserField) *field {
-	f := &field{classic: uf.Name, universal: universalName(uf.Name), original: uf.Name, typ: uf.Type, title: uf.Label, options: uf.Options}
-	if f.title == "" {
-		f.title = uf.Name
+// The types of userfields beyond those with a kind of their own: what is kept as text, and what is
+// kept as an id.
+var (
+	userTextTypes = []string{"string", "url", "money", "address", "crm", "crm_status"}
+	userIDTypes   = []string{"employee", "iblock_element", "iblock_section"}
+)
+
+// userKind returns how a userfield keeps its values, or false if there is no such type.
+func userKind(typ string, multiple bool) (kind, bool) {
+	text, id := slices.Contains(userTextTypes, typ), slices.Contains(userIDTypes, typ) || typ == "integer" || typ == "enumeration"
+	switch {
+	case text && multiple:
+		return kindTexts, true
+	case text:
+		return kindText, true
+	case id && multiple:
+		return kindInts, true
+	case id:
+		return kindInt, true
+	case multiple:
+		return 0, false
+	case typ == "double":
+		return kindMoney, true
+	case typ == "boolean":
+		return kindBool, true
+	case typ == "date":
+		return kindDate, true
+	case typ == "datetime":
+		return kindTime, true
 	}
-	salt := saltOf(uf.Name)
-	switch uf.Type {
-	case "string":
-		f.kind, f.text, f.plain = kindText, seededCode(salt), true
-		if uf.Multiple {
-			f.kind, f.text, f.texts = kindTexts, nil, seededWords(salt)
-		}
-	case "integer":
-		f.kind, f.number = kindInt, seededNumber(salt, 1000)
-	case "double":
-		f.kind, f.number = kindMoney, seededNumber(salt, 100_000)
-	case "boolean":
-		f.kind, f.number = kindBool, seededNumber(salt, 2)
-	case "date":
-		f.kind, f.number = kindDate, seededDay(salt)
-	case "datetime":
-		f.kind, f.number = kindTime, seededTime(salt)
-	case "enumeration":
-		f.kind, f.number = kindInt, seededOption(salt, len(uf.Options))
+	return 0, false
+}
+
+// newUserField returns a field that no record has a value for.
+func newUserField(uf UserField) *field {
+	kind, known := userKind(uf.Type, uf.Multiple)
+	if !known {
+		panic(fmt.Sprintf("bitrix24test: userfield %s has the type %q, which the portal does not know or not as a list", uf.Name, uf.Type))
+	}
+	return &field{
+		classic: uf.Name, universal: universalName(uf.Name), original: uf.Name, kind: kind, typ: uf.Type, title: cmp.Or(uf.Label, uf.Name),
+		options: uf.Options, required: uf.Mandatory, fixed: true,
+	}
+}
+
+// seed gives seeded records values for a userfield.
+func (f *field) seed() *field {
+	salt := saltOf(f.original)
+	f.fixed = false
+	switch {
+	case f.typ == "string" && f.kind == kindTexts:
+		f.texts = seededWords(salt)
+	case f.typ == "string":
+		f.text, f.plain = seededCode(salt), true
+	case f.typ == "enumeration" && f.kind == kindInt:
+		f.number = seededOption(salt, len(f.options))
+	case f.typ == "integer" && f.kind == kindInt:
+		f.number = seededNumber(salt, 1000)
+	case f.kind == kindMoney:
+		f.number = seededNumber(salt, 100_000)
+	case f.kind == kindBool:
+		f.number = seededNumber(salt, 2)
+	case f.kind == kindDate:
+		f.number = seededDay(salt)
+	case f.kind == kindTime:
+		f.number = seededTime(salt)
 	default:
-		panic(fmt.Sprintf("bitrix24test: userfield %s has the unknown type %q", uf.Name, uf.Type))
+		f.fixed = true
 	}
 	return f
 }

@@ -61,6 +61,7 @@ func (s *Server) Close() {
 	s.http.Close()
 	s.listening.Wait()
 	s.running.Wait()
+	s.Portal.Close()
 }
 
 // Rename moves the portal to a new port: requests to the old address are redirected, as

@@ -23,6 +23,8 @@ type Stats struct {
 	TokenRequests int                    // requests to the token endpoint
 	Refreshes     int                    // token pairs given for a refresh token
 	MaxInFlight   int                    // the most requests to methods that were under way at once
+	Events        int                    // deliveries of events
+	LostEvents    int                    // those that got no answer or none of 2xx
 }
 
 // Request is what [Options].OnRequest gets to see of a request to a method. Nothing of it may be
@@ -93,6 +95,14 @@ func (s *stats) tokens(refreshed bool) {
 	defer s.mu.Unlock()
 	if s.counts.TokenRequests++; refreshed {
 		s.counts.Refreshes++
+	}
+}
+
+func (s *stats) event(lost bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counts.Events++; lost {
+		s.counts.LostEvents++
 	}
 }
 

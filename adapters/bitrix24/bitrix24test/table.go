@@ -42,6 +42,9 @@ type table struct {
 	own   map[int64]*record
 	added []int64            // ids in own that no seed has, ascending
 	gone  map[int64]struct{} // deleted seeded records
+
+	highest int64 // the highest id that was ever added, as ids are not used twice
+	newest  int64 // the latest creation of those added, in Unix seconds
 }
 
 // load fills r with the record, or reports that there is none.

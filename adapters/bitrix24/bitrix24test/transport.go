@@ -15,9 +15,12 @@ import (
 // their host: the host decides between portal and authorization server only. Each request takes
 // [Options].RoundTrip longer than the portal needs, half of it before and half after. It spends
 // time with timers only and starts no goroutine, so it works in a bubble of testing/synctest.
-func (p *Portal) Transport() http.RoundTripper { return &transport{portal: p} }
+func (p *Portal) Transport() http.RoundTripper { return &transport{handler: p, roundTrip: p.roundTrip} }
 
-type transport struct{ portal *Portal }
+type transport struct {
+	handler   http.Handler
+	roundTrip time.Duration
+}
 
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -25,12 +28,12 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()
 	}
-	half := t.portal.roundTrip / 2
+	half := t.roundTrip / 2
 	if err := pause(ctx, half); err != nil {
 		return nil, err
 	}
 	w := &memoryWriter{header: http.Header{}, status: http.StatusOK}
-	broken := w.serve(t.portal, incoming(r))
+	broken := w.serve(t.handler, incoming(r))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -62,7 +65,7 @@ func incoming(r *http.Request) *http.Request {
 	return in
 }
 
-// memoryWriter takes the portal's answer.
+// memoryWriter takes a handler's answer.
 type memoryWriter struct {
 	header http.Header
 	status int
@@ -72,8 +75,8 @@ type memoryWriter struct {
 	length int
 }
 
-// serve runs the portal's handler and reports whether it broke the connection.
-func (w *memoryWriter) serve(p *Portal, r *http.Request) (broken bool) {
+// serve runs the handler and reports whether it broke the connection.
+func (w *memoryWriter) serve(handler http.Handler, r *http.Request) (broken bool) {
 	defer func() {
 		if cause := recover(); cause == http.ErrAbortHandler {
 			broken = true
@@ -81,7 +84,7 @@ func (w *memoryWriter) serve(p *Portal, r *http.Request) (broken bool) {
 			panic(cause)
 		}
 	}()
-	p.ServeHTTP(w, r)
+	handler.ServeHTTP(w, r)
 	return false
 }
 
