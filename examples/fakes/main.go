@@ -8,11 +8,18 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"log"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/enlace-go/enlace/adapters/bitrix24/bitrix24test"
+	"github.com/enlace-go/enlace/adapters/fake"
+	"github.com/enlace-go/enlace/adapters/rdstation/rdstationtest"
+	"github.com/enlace-go/enlace/adapters/zapsign/zapsigntest"
 )
 
 // line is what a client needs to know to use a fake.
@@ -20,38 +27,105 @@ type line struct {
 	Provider     string `json:"provider"`
 	URL          string `json:"url"`
 	WebhookURL   string `json:"webhook_url,omitempty"`
+	APIToken     string `json:"api_token,omitempty"`
 	ClientID     string `json:"client_id,omitempty"`
 	ClientSecret string `json:"client_secret,omitempty"`
 	AuthorizeURL string `json:"authorize_url,omitempty"`
 	TokenURL     string `json:"token_url,omitempty"`
 	Contacts     int    `json:"contacts,omitempty"`
+	Documents    int    `json:"documents,omitempty"`
+}
+
+type options struct {
+	contacts, deals, documents int
+	limits                     bool
+	redirect                   string
 }
 
 func main() {
 	log.SetFlags(0)
-	contacts := flag.Int("contacts", 10_000, "contacts in each CRM")
-	deals := flag.Int("deals", 2_000, "deals in each CRM")
-	limits := flag.Bool("limits", false, "enforce the providers' published limits")
-	redirect := flag.String("redirect", "http://127.0.0.1/callback", "where the registered app wants users sent back to")
+	var o options
+	flag.IntVar(&o.contacts, "contacts", 10_000, "contacts in Bitrix24; the others have a hundredth of it")
+	flag.IntVar(&o.deals, "deals", 2_000, "deals in Bitrix24")
+	flag.IntVar(&o.documents, "documents", 100, "documents in ZapSign")
+	flag.BoolVar(&o.limits, "limits", false, "enforce Bitrix24's published limits; the others always do")
+	flag.StringVar(&o.redirect, "redirect", "http://127.0.0.1/callback", "where the registered apps want users sent back to")
 	flag.Parse()
-
-	options := bitrix24test.Options{Redirect: *redirect}
-	if *limits {
-		options.Limits = bitrix24test.CloudLimits()
-	}
-	bitrix := bitrix24test.NewServer(options)
-	defer bitrix.Close()
-	bitrix.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: *contacts})
-	bitrix.Seed(bitrix24test.Deal, bitrix24test.Seed{Count: *deals})
 
 	out := json.NewEncoder(os.Stdout)
 	out.SetEscapeHTML(false)
-	if err := out.Encode(line{Provider: "bitrix24", URL: bitrix.URL, WebhookURL: bitrix.WebhookURL(),
-		ClientID: bitrix.ClientID(), ClientSecret: bitrix.ClientSecret(),
-		AuthorizeURL: bitrix.AuthorizeURL(), TokenURL: bitrix.TokenURL(), Contacts: *contacts}); err != nil {
+	for _, start := range []func(options) ([]line, func()){bitrix24, zapsign, rdstation, bundled} {
+		lines, stop := start(o)
+		defer stop()
+		for _, l := range lines {
+			if err := out.Encode(l); err != nil {
+				stop()
+				log.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	<-ctx.Done()
+}
+
+func bitrix24(o options) ([]line, func()) {
+	portal := bitrix24test.Options{Redirect: o.redirect}
+	if o.limits {
+		portal.Limits = bitrix24test.CloudLimits()
+	}
+	s := bitrix24test.NewServer(portal)
+	s.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: o.contacts})
+	s.Seed(bitrix24test.Deal, bitrix24test.Seed{Count: o.deals})
+	return []line{{Provider: "bitrix24", URL: s.URL, WebhookURL: s.WebhookURL(), ClientID: s.ClientID(), ClientSecret: s.ClientSecret(),
+		AuthorizeURL: s.AuthorizeURL(), TokenURL: s.TokenURL(), Contacts: o.contacts}}, s.Close
+}
+
+func zapsign(o options) ([]line, func()) {
+	s := zapsigntest.NewServer(zapsigntest.Options{})
+	if o.documents > 0 {
+		s.Seed(zapsigntest.Seed{Count: o.documents})
+	}
+	return []line{{Provider: "zapsign", URL: s.BaseURL(), APIToken: s.Token(), Documents: o.documents}}, s.Close
+}
+
+func rdstation(o options) ([]line, func()) {
+	s := rdstationtest.NewServer(rdstationtest.Options{})
+	contacts := o.contacts / 100
+	for i := range contacts {
+		s.PutContact(map[string]any{"name": fmt.Sprintf("Contact %d", i+1), "email": fmt.Sprintf("contact%d@example.com", i+1)})
+	}
+	var lines []line
+	for _, product := range []rdstationtest.Product{rdstationtest.Marketing, rdstationtest.CRM} {
+		app := s.App(product)
+		s.SetRedirects(app.ClientID, o.redirect)
+		l := line{Provider: "rdstation_crm", URL: s.APIURL(), ClientID: app.ClientID, ClientSecret: app.ClientSecret,
+			AuthorizeURL: s.AuthorizeURL(product), TokenURL: s.TokenURL(product)}
+		if product == rdstationtest.Marketing {
+			l.Provider, l.Contacts = "rdstation", contacts
+		}
+		lines = append(lines, l)
+	}
+	return lines, s.Close
+}
+
+// bundled serves the fake adapter's provider, which has no server of its own.
+func bundled(o options) ([]line, func()) {
+	p := fake.New(fake.Options{})
+	contacts := o.contacts / 100
+	p.Seed("contacts", contacts)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	<-ctx.Done()
+	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_ = server.Serve(listener)
+	}()
+	url, app := "http://"+listener.Addr().String(), p.OAuthApp()
+	return []line{{Provider: fake.Name, URL: url + "/v1/", APIToken: p.APIKey().Secrets["api_key"].Reveal(), ClientID: app.ClientID,
+			ClientSecret: app.ClientSecret.Reveal(), AuthorizeURL: url + "/oauth/authorize", TokenURL: url + "/oauth/token", Contacts: contacts}},
+		func() { _ = server.Close(); <-stopped }
 }
