@@ -184,6 +184,7 @@ func TestT33JWT(t *testing.T) {
 // No part of a credential shows in logs, errors and observations, whatever goes
 // wrong, and no link to a file either.
 func TestNothingSecretIsShown(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const secret = "4c5e0001-c4n4-4ry0-8000-000000000001" + "9a7b0002-c4n4-4ry0-8000-000000000002"
 		api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{{Token: secret}}})
@@ -215,6 +216,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 // An hour of mixed load by eight callers: the server's limiter refuses nothing,
 // and 95 % of what it allows is used.
 func TestLimitIsKeptAndUsed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		api := zapsigntest.New(zapsigntest.Options{RoundTrip: 120 * time.Millisecond,
 			Accounts: []zapsigntest.Account{{Plan: &zapsigntest.Plan{Name: "API", Status: "paid"}}}})

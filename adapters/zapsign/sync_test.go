@@ -114,6 +114,7 @@ func TestSince(t *testing.T) {
 }
 
 func TestSignersAreRead(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		api := zapsigntest.New(zapsigntest.Options{})
 		h := newHost(t, api, nil)
@@ -214,6 +215,7 @@ func TestTemplatesAreRead(t *testing.T) {
 // While the lists are walked, documents are created, signed and deleted all the
 // time. After a quiet run nothing may be missing.
 func TestNothingIsMissedWhileListsMove(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		api := zapsigntest.New(zapsigntest.Options{RoundTrip: 200 * time.Millisecond})
 		api.Seed(zapsigntest.Seed{Count: 260, Created: func(i int) time.Time { return api.Now().AddDate(0, 0, i-600) }})
@@ -289,6 +291,7 @@ func TestFirstPageIsReadAgain(t *testing.T) {
 // A cursor remembers 2,000 documents in progress; beyond that a run by change
 // reads everything created since the first that it has no room for.
 func TestMoreInProgressThanACursorRemembers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		api := zapsigntest.New(zapsigntest.Options{RateLimit: -1})
 		tokens := api.Seed(zapsigntest.Seed{Count: 2100, Refusal: true, Created: func(i int) time.Time { return api.Now().Add(time.Duration(i-3000) * time.Hour) }})

@@ -91,7 +91,6 @@ func (a *API) resend(s *signer, email, whatsapp bool) {
 	if !email && !whatsapp {
 		return
 	}
-	s.invited = s.invited || s.document.turn(s)
 	again := !s.sentAt.IsZero()
 	if again && a.now().Sub(s.sentAt) < resendWindow {
 		return
