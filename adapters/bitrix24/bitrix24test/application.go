@@ -73,7 +73,8 @@ func (p *Portal) SetCallback(address string) {
 
 // Install installs the application anew, as one that uses only the API: handlers, offline queue
 // and tokens are gone, and ONAPPINSTALL brings new ones to the callback at once. It returns tokens
-// as well.
+// as well. Client id and secret stay; the application token is new if the application was removed
+// before.
 func (p *Portal) Install() Tokens {
 	tokens := p.install(true)
 	p.lifeEvent("ONAPPINSTALL", installForm, p.installData())
@@ -101,7 +102,7 @@ func (p *Portal) install(finished bool) Tokens {
 	for _, t := range p.tokens.known {
 		t.dead = true
 	}
-	if !p.installed { // the first time, the token is the one from the options
+	if !p.installed {
 		p.app.token = randomHex(16)
 	}
 	p.installed, p.app.finished, p.app.version = true, finished, 1
@@ -110,15 +111,6 @@ func (p *Portal) install(finished bool) Tokens {
 
 func (p *Portal) installData() *node {
 	return texts("VERSION", strconv.Itoa(p.application().version), "ACTIVE", "Y", "INSTALLED", "Y", "LANGUAGE_ID", "en")
-}
-
-// texts makes an array of keys and values.
-func texts(pairs ...string) *node {
-	array := newArray()
-	for i := 0; i < len(pairs); i += 2 {
-		array.push(pairs[i], newText(pairs[i+1]))
-	}
-	return array
 }
 
 // UpdateApp updates the application to the next version: ONAPPUPDATE is sent with new tokens, and

@@ -48,7 +48,8 @@ func (p *Portal) Seed(entityTypeID int, seed Seed) {
 // [time.Time], []int64, []string, and []Multifield for "fm". The time of change is set to now
 // unless fields has "updatedTime". It panics if the type or a field is unknown, or a value does
 // not fit its field: that is a mistake in the test. Like Touch and Delete it is what a colleague
-// does in the portal: it makes events.
+// does in the portal: it makes events. It stores what it is given: bindings show on this record
+// only, and no stage or title follows from others.
 func (p *Portal) Put(entityTypeID int, fields map[string]any) int64 {
 	p.records.Lock()
 	defer p.records.Unlock()

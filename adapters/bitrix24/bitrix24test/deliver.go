@@ -50,7 +50,8 @@ func (p *Portal) Deliveries() []Delivery {
 	return slices.Clone(p.events.log)
 }
 
-// Drain returns when no event is on its way any more.
+// Drain returns when no event is on its way any more, throttled ones included. Event handlers must
+// not call it: the portal waits for them.
 func (p *Portal) Drain() {
 	e := &p.events
 	e.mu.Lock()
@@ -61,7 +62,7 @@ func (p *Portal) Drain() {
 }
 
 // Close ends all deliveries; what waits is lost. It returns when nothing of the portal runs any
-// more. A portal that never sent an event need not be closed.
+// more. Without events on their way a portal has no goroutine, and need not be closed.
 func (p *Portal) Close() {
 	e := &p.events
 	e.mu.Lock()
@@ -126,37 +127,43 @@ func (e *events) spawn(work func()) {
 	}()
 }
 
-// work sends what waits for an address, one after the other.
+// work sends what waits for an address, one after the other, until there is nothing.
 func (p *Portal) work(address string, l *lane) {
 	e := &p.events
 	for {
 		e.mu.Lock()
+		if len(l.waiting) == 0 || e.closed {
+			delete(e.lanes, address)
+			e.mu.Unlock()
+			return
+		}
 		delay := e.delay
 		if e.mode.Reverse {
 			delay = max(delay, reverseWait)
 		}
 		e.mu.Unlock()
-		ended := pause(e.life, delay) != nil
-
-		e.mu.Lock()
-		if ended || len(l.waiting) == 0 {
-			delete(e.lanes, address)
-			e.mu.Unlock()
-			return
+		if pause(e.life, delay) != nil {
+			continue // the portal is closed
 		}
-		next := 0
-		if e.mode.Reverse {
-			next = len(l.waiting) - 1
-		}
-		d, mode := l.waiting[next], e.mode
-		l.waiting = slices.Delete(l.waiting, next, next+1)
-		e.mu.Unlock()
-
+		d, mode := e.next(l)
 		p.deliver(d, mode)
 		if mode.Duplicate {
 			p.deliver(d, mode)
 		}
 	}
+}
+
+// next takes from a lane what is to be sent now. Only the lane's goroutine takes.
+func (e *events) next(l *lane) (*delivery, EventMode) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d, last := l.waiting[0], len(l.waiting)-1
+	if e.mode.Reverse {
+		d, l.waiting = l.waiting[last], l.waiting[:last]
+	} else {
+		l.waiting = l.waiting[1:]
+	}
+	return d, e.mode
 }
 
 // deliver makes the one attempt.

@@ -93,26 +93,20 @@ func (e *events) start(options Options) {
 
 // announce tells who listens that something happened to a record.
 func (p *Portal) announce(verb string, t *entityType, id int64, by actor) {
-	text := strconv.FormatInt(id, 10)
-	fields := newArray()
-	fields.push("ID", newText(text))
+	text, number := strconv.FormatInt(id, 10), strconv.Itoa(t.id)
 	if !t.dynamic {
-		p.emit(t.event+verb, text, fieldsData(fields), by)
+		p.emit(t.event+verb, text, fieldsData(texts("ID", text)), by)
 		return
 	}
-	number := strconv.Itoa(t.id)
-	fields.push("ENTITY_TYPE_ID", newText(number))
-	p.emit(t.event+verb, number+":"+text, fieldsData(fields), by)
-	p.emit(t.event+verb+"_"+number, number+":"+text, fieldsData(fields), by)
+	data := fieldsData(texts("ID", text, "ENTITY_TYPE_ID", number))
+	p.emit(t.event+verb, number+":"+text, data, by)
+	p.emit(t.event+verb+"_"+number, number+":"+text, data, by)
 }
 
 // announceMove tells that a deal went to another funnel.
-func (p *Portal) announceMove(id, category int64, by actor) {
+func (p *Portal) announceMove(id int64, by actor) {
 	text := strconv.FormatInt(id, 10)
-	fields := newArray()
-	fields.push("ID", newText(text))
-	fields.push("CATEGORY_ID", newText(strconv.FormatInt(category, 10)))
-	p.emit("ONCRMDEALMOVETOCATEGORY", text, fieldsData(fields), by)
+	p.emit("ONCRMDEALMOVETOCATEGORY", text, fieldsData(texts("ID", text)), by)
 }
 
 // fieldsData is the usual data of an event.
@@ -135,9 +129,7 @@ func (p *Portal) AddActivity(entityTypeID int, id int64) int64 {
 	p.amend(t, r, map[*field]any{t.typ.byUniversal["lastActivityTime"]: time.Now().Unix(), t.typ.byUniversal["lastActivityBy"]: int64(p.webhookUser)})
 	p.activities++
 	text := strconv.FormatInt(p.activities, 10)
-	fields := newArray()
-	fields.push("ID", newText(text))
-	p.emit("ONCRMACTIVITYADD", text, fieldsData(fields), p.colleague())
+	p.emit("ONCRMACTIVITYADD", text, fieldsData(texts("ID", text)), p.colleague())
 	return p.activities
 }
 

@@ -77,3 +77,76 @@ func ExamplePortal_Authorize() {
 	fmt.Println(tokens.ClientEndpoint, response.StatusCode, refusal.Error)
 	// Output: https://padaria.bitrix24.com.br/rest/ 401 expired_token
 }
+
+// A portal tells an application about changes, here in memory: with the zero EventTransport it
+// calls the handler's address over the network.
+func ExampleHandlerTransport() {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.PostFormValue("event"), r.PostFormValue("data[FIELDS][ID]"))
+	})
+	portal := bitrix24test.New(bitrix24test.Options{EventTransport: bitrix24test.HandlerTransport(handler)})
+	client := &http.Client{Transport: portal.Transport()}
+
+	response, err := client.PostForm(portal.RESTURL()+"event.bind", url.Values{
+		"auth": {portal.Authorize().AccessToken}, "event": {"ONCRMCONTACTADD"}, "handler": {"https://app.example.net/b24"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	response.Body.Close()
+	portal.Put(bitrix24test.Contact, map[string]any{"name": "Inês"}) // a colleague at work in the portal
+	portal.Drain()
+	// Output: ONCRMCONTACTADD 1
+}
+
+// An outgoing webhook needs no application, and its events bring no tokens.
+func ExamplePortal_AddOutgoingWebhook() {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.PostFormValue("event"), r.PostFormValue("auth[access_token]") == "", len(r.PostFormValue("auth[application_token]")))
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	portal := bitrix24test.New(bitrix24test.Options{EventTransport: bitrix24test.HandlerTransport(handler)})
+	portal.AddOutgoingWebhook("https://app.example.net/b24", "ONCRMDEALADD", "ONCRMDEALDELETE")
+	id := portal.Put(bitrix24test.Deal, map[string]any{"title": "Order 77"})
+	portal.Delete(bitrix24test.Deal, id)
+	portal.Drain()
+	fmt.Println(portal.Stats().Events, "events, lost", portal.Stats().LostEvents)
+	// Output:
+	// ONCRMDEALADD true 32
+	// ONCRMDEALDELETE true 32
+	// 2 events, lost 2
+}
+
+// Install is what a user does; the callback gets the application's first tokens.
+func ExamplePortal_Install() {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.URL, r.PostFormValue("event"), r.PostFormValue("auth[refresh_token]") != "")
+	})
+	portal := bitrix24test.New(bitrix24test.Options{Callback: "https://app.example.net/install", EventTransport: bitrix24test.HandlerTransport(handler)})
+	portal.Install()
+	portal.Drain()
+	portal.Uninstall(false)
+	portal.Drain()
+	// Output:
+	// https://app.example.net/install ONAPPINSTALL true
+	// https://app.example.net/install ONAPPUNINSTALL false
+}
+
+// SetEventMode makes events arrive as badly as they may.
+func ExamplePortal_SetEventMode() {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.PostFormValue("event"), r.PostFormValue("data[FIELDS][ID]"))
+	})
+	portal := bitrix24test.New(bitrix24test.Options{EventTransport: bitrix24test.HandlerTransport(handler)})
+	portal.AddOutgoingWebhook("https://app.example.net/b24", "ONCRMCONTACTADD")
+	portal.SetEventMode(bitrix24test.EventMode{Duplicate: true, Reverse: true})
+	portal.Put(bitrix24test.Contact, map[string]any{"id": 1})
+	portal.Put(bitrix24test.Contact, map[string]any{"id": 2})
+	portal.Drain()
+	// Output:
+	// ONCRMCONTACTADD 2
+	// ONCRMCONTACTADD 2
+	// ONCRMCONTACTADD 1
+	// ONCRMCONTACTADD 1
+}

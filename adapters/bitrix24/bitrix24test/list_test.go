@@ -538,3 +538,16 @@ func TestSeededRecordsAreTheSameEveryTime(t *testing.T) {
 		}
 	}
 }
+
+func TestDictionaries(t *testing.T) {
+	p := portal(bitrix24test.Options{SmartTypes: []bitrix24test.SmartType{{EntityTypeID: 130, ID: 2, Title: "Visit"}}})
+	call(t, p, "crm.status.list", `{"filter":{"ENTITY_ID":"DEAL_STAGE_9","STATUS_ID":"C9:WON"}}`).contains(t, "result", `[{"ENTITY_ID":"DEAL_STAGE_9","STATUS_ID":"C9:WON","SEMANTICS":"S"}]`)
+	call(t, p, "crm.category.list", `{"entityTypeId":2}`).contains(t, "result.categories.1", `{"id":9,"name":"Parcerias","entityTypeId":2,"isDefault":"N"}`)
+	call(t, p, "crm.type.list", `{}`).contains(t, "result.types.0", `{"id":2,"entityTypeId":130,"title":"Visit"}`)
+	names := encode(call(t, p, "methods", `{}`).at("result"))
+	for name, has := range map[string]bool{"crm.item.add": true, "crm.company.contact.items.set": true, "crm.deal.userfield.add": true, "event.bind": false, "tasks.task.list": false} {
+		if strings.Contains(names, `"`+name+`"`) != has {
+			t.Errorf("methods has %s: %v", name, !has)
+		}
+	}
+}

@@ -43,6 +43,15 @@ type node struct {
 func newArray() *node           { return &node{kind: arrayNode} }
 func newText(text string) *node { return &node{kind: textNode, text: text} }
 
+// texts makes an array of keys and values.
+func texts(pairs ...string) *node {
+	array := newArray()
+	for i := 0; i < len(pairs); i += 2 {
+		array.push(pairs[i], newText(pairs[i+1]))
+	}
+	return array
+}
+
 func (n *node) find(key string) int {
 	if len(n.keys) <= 16 {
 		for i, k := range n.keys {

@@ -108,6 +108,9 @@ func (w *writer) value(dst []byte, r *record, f *field) []byte {
 		return w.textList(dst, r.textList(f))
 	case kindInts:
 		w.ids = r.appendInts(w.ids[:0], f)
+		if len(w.ids) == 0 && w.naming == classicNames {
+			return append(dst, "false"...)
+		}
 		dst = append(dst, '[')
 		for i, id := range w.ids {
 			if i > 0 {

@@ -40,11 +40,7 @@ func userFieldAdd(t *entityType) handler {
 			}
 		}
 		text := strconv.Itoa(id)
-		data := newArray()
-		data.push("ID", newText(text))
-		data.push("ENTITY_ID", newText(t.ufEntity))
-		data.push("FIELD_NAME", newText(uf.Name))
-		c.portal.emit(t.event+"USERFIELDADD", text, fieldsData(data), c.actor())
+		c.portal.emit(t.event+"USERFIELDADD", text, fieldsData(texts("ID", text)), c.actor())
 		return append(dst, text...), page{}, nil
 	}
 }

@@ -125,3 +125,20 @@ func someOrNil(value any) any {
 	}
 	return value
 }
+
+// idsOf reads a list of ids, or a single one.
+func idsOf(value *node) []int64 {
+	if !value.isArray() {
+		return []int64{value.number()}
+	}
+	ids := []int64{}
+	for _, item := range value.items {
+		ids = append(ids, item.number())
+	}
+	return ids
+}
+
+// isCurrency tells whether a text looks like a currency code.
+func isCurrency(text string) bool {
+	return len(text) == 3 && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}

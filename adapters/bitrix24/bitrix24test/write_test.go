@@ -66,6 +66,9 @@ func TestF35Types(t *testing.T) {
 	call(t, p, "crm.item.get", `{"entityTypeId":2,"id":1,"useOriginalUfNames":"Y"}`).contains(t, "result.item", `{"id":1,"opportunity":150.5,"companyId":5,"contactId":0,"contactIds":[],
 		"opened":"N","probability":null,"leadId":null,"assignedById":1,"UF_CRM_1":42,"UF_CRM_2":"Y","UF_CRM_3":["x","y"],"UF_CRM_5":2.25,"UF_CRM_6":[41,42],"UF_CRM_8":7}`)
 
+	call(t, p, "crm.deal.add", `{"fields":{}}`)
+	call(t, p, "crm.deal.get", `{"id":2}`).contains(t, "result", `{"UF_CRM_1":"","UF_CRM_3":false,"UF_CRM_6":false,"UF_CRM_7":"","TITLE":"Deal #2"}`)
+
 	// Empty values clear, in both families.
 	call(t, p, "crm.deal.update", `{"id":1,"fields":{"COMPANY_ID":"0","UF_CRM_1":"","UF_CRM_3":[],"CLOSEDATE":""}}`)
 	call(t, p, "crm.item.get", `{"entityTypeId":2,"id":1,"useOriginalUfNames":"Y"}`).contains(t, "result.item", `{"companyId":0,"closedate":null,"UF_CRM_1":null,"UF_CRM_3":[]}`)
@@ -124,7 +127,22 @@ func TestF36TimeOfChange(t *testing.T) {
 	})
 }
 
-// phones returns what a contact has, as "id type kind value" lines.
+func TestF36TimeOfMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := portal(bitrix24test.Options{})
+		for _, id := range []string{"1", "2", "7"} {
+			added := time.Now().In(time.FixedZone("", 7200)).Format(time.RFC3339)
+			call(t, p, "crm.item.add", `{"entityTypeId":`+id+`,"fields":{}}`).want(t, "result.item.movedTime", `"`+added+`"`)
+			time.Sleep(time.Hour)
+			call(t, p, "crm.item.update", `{"entityTypeId":`+id+`,"id":1,"fields":{"stageId":"NEW","title":"x"}}`).want(t, "result.item.movedTime", `"`+added+`"`)
+			stage := map[string]string{"1": "IN_PROCESS", "2": "PREPARATION", "7": "SENT"}[id]
+			moved := time.Now().In(time.FixedZone("", 7200)).Format(time.RFC3339)
+			call(t, p, "crm.item.update", `{"entityTypeId":`+id+`,"id":1,"fields":{"stageId":"`+stage+`"}}`).contains(t, "result.item", `{"stageId":"`+stage+`","movedTime":"`+moved+`","movedBy":1}`)
+		}
+	})
+}
+
+// points returns what a contact has, as "id type kind value" lines.
 func points(t *testing.T, p *bitrix24test.Portal, id int) string {
 	t.Helper()
 	fm, _ := call(t, p, "crm.item.get", fmt.Sprintf(`{"entityTypeId":3,"id":%d}`, id)).at("result.item.fm").([]any)

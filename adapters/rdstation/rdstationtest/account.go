@@ -51,7 +51,7 @@ type App struct {
 	ClientID     string // random if empty
 	ClientSecret string // random if empty
 	Product      Product
-	Redirects    []string // callbacks, compared as exact strings; see [Account.SetRedirects]
+	Redirects    []string // callbacks, compared as exact strings, none else is accepted; see [Account.SetRedirects]
 }
 
 // Visibility is which records of the CRM a user sees through API v1 (sheet 1.4).

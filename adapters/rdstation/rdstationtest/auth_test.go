@@ -347,6 +347,8 @@ func TestF16Faults(t *testing.T) {
 		}
 		fault(rdstationtest.ExpiredToken)
 		c.accountInfo().want(t, 401, unauthorized)
+		c.account.Fault(rdstationtest.Fault{Route: "/crm/v2/", Kind: rdstationtest.ExpiredToken})
+		c.call("GET", "/crm/v2/users", "").want(t, 401, gatewayToken)
 		c.account.Fault(rdstationtest.Fault{Route: "/marketing/", Kind: rdstationtest.RateLimited, Delay: 7 * time.Second, After: 1, Times: -1})
 		c.accountInfo().wantStatus(t, 200)
 		for range 2 {

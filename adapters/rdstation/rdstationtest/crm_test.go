@@ -70,6 +70,10 @@ func TestF50TokensAndVisibility(t *testing.T) {
 	}
 	c.callV1("GET", "/teams/"+c.callV1("GET", "/teams", "").at("teams.0.id").(string), "").wantStatus(t, 200)
 	c.callV1("GET", "/teams/x", "").wantStatus(t, 404)
+	c.call("GET", "/crm/v2/teams", "").contains(t, 200, "data", `[{"team_id":"<ANY>","name":"Sul","user_ids":["`+users[1].ID+`","`+users[2].ID+`"]}]`)
+	if got := c.account.CRMUsers(); len(got) != 4 || got[0].Visibility != rdstationtest.Geral || got[1].Token != "own" {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestF51V1Pages(t *testing.T) {
@@ -215,7 +219,7 @@ func TestF54RDQL(t *testing.T) {
 	for _, bad := range []string{`shoe:1`, `status`, `status:`, `(status:won`, `status:won)`, `status:won or`, `name:"open`, `@nope:1`, `:x`, strings.Repeat("(", 40) + "status:won" + strings.Repeat(")", 40)} {
 		c.call("GET", "/crm/v2/deals?filter="+url.QueryEscape(bad), "").wantStatus(t, 400)
 	}
-	for path, want := range map[string]int{"/crm/v2/contacts?filter=email:" + bia: 1, "/crm/v2/contacts?filter=phone:1": 0, "/crm/v2/users?filter=is:active": 2, "/crm/v2/users?filter=-is:active": 0, "/crm/v2/products?filter=is:visible": 1, "/crm/v2/teams": 0} {
+	for path, want := range map[string]int{"/crm/v2/contacts?filter=email:" + bia: 1, "/crm/v2/contacts?filter=phone:1": 0, "/crm/v2/users?filter=is:active": 2, "/crm/v2/users?filter=-is:active": 0, "/crm/v2/products?filter=is:visible&sort[status]=desc": 1, "/crm/v2/organizations?filter=segment_ids:x": 0, "/crm/v2/tasks?filter=owner_ids:x": 0, "/crm/v2/teams": 0} {
 		if r := c.call("GET", path, "").wantStatus(t, 200); r.count("data") != want {
 			t.Errorf("%s: %s", path, r.text)
 		}

@@ -102,13 +102,7 @@ func orderV1(q *request, records []*record, otherwise, direction string, allowed
 	if !slices.Contains(allowed, property) || way != "asc" && way != "desc" {
 		return false
 	}
-	slices.SortStableFunc(records, func(x, y *record) int {
-		c := compareValues(x.property(property), y.property(property))
-		if way == "desc" {
-			return -c
-		}
-		return c
-	})
+	sortBy(records, property, way == "desc")
 	return true
 }
 

@@ -112,13 +112,7 @@ func (a *Account) sortCRM(q *request, entity Entity, found []*record) *reply {
 			return &refused
 		}
 		sorted = true
-		slices.SortStableFunc(found, func(x, y *record) int {
-			c := compareValues(x.property(property), y.property(property))
-			if value == "desc" {
-				return -c
-			}
-			return c
-		})
+		sortBy(found, property, value == "desc")
 	}
 	if !sorted && !a.quirks.StableUnsorted && len(found) > 1 {
 		a.crm.turns++
@@ -127,6 +121,27 @@ func (a *Account) sortCRM(q *request, entity Entity, found []*record) *reply {
 		copy(found, turned)
 	}
 	return nil
+}
+
+// sortBy sorts records by one property.
+func sortBy(records []*record, property string, descending bool) {
+	type keyed struct {
+		key any
+		r   *record
+	}
+	list := make([]keyed, 0, len(records))
+	for _, r := range records {
+		list = append(list, keyed{r.property(property), r})
+	}
+	slices.SortStableFunc(list, func(x, y keyed) int {
+		if descending {
+			return compareValues(y.key, x.key)
+		}
+		return compareValues(x.key, y.key)
+	})
+	for i, item := range list {
+		records[i] = item.r
+	}
 }
 
 // property is what records are sorted by.

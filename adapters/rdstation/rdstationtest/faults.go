@@ -129,7 +129,7 @@ func (f *Fault) wait() time.Duration {
 }
 
 // refusal returns the answer of the kinds that answer in place of the route.
-func (f *Fault) refusal(a *Account) *reply {
+func (f *Fault) refusal(a *Account, path string) *reply {
 	if f == nil {
 		return nil
 	}
@@ -142,7 +142,9 @@ func (f *Fault) refusal(a *Account) *reply {
 	case Unavailable:
 		answer = flat(http.StatusInternalServerError, "SERVICE_UNAVAILABLE", "Service temporarily unavailable")
 	case ExpiredToken:
-		answer = a.expired(marketingSurface)
+		if answer = a.expired(marketingSurface); strings.HasPrefix(path, "/crm/") {
+			answer = a.expired(crmSurface)
+		}
 	case RateLimited:
 		seconds := strconv.Itoa(int(f.Delay.Seconds()))
 		answer = reply{status: http.StatusTooManyRequests, body: object{"message": "API rate limit exceeded"}}.

@@ -154,7 +154,7 @@ func (a *Account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := pause(r.Context(), fault.wait()); err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	answer := fault.refusal(a)
+	answer := fault.refusal(a, r.URL.Path)
 	if answer == nil {
 		given := a.answer(q, allowed)
 		answer = &given

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -23,14 +22,6 @@ var brasilia = time.FixedZone("", -3*60*60)
 func localTime(t time.Time) string { return t.In(brasilia).Format("2006-01-02T15:04:05.000-07:00") }
 
 func utcTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-// utcOrNull is null for no time.
-func utcOrNull(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return utcTime(t)
-}
 
 func randomHex(digits int) string {
 	b := make([]byte, (digits+1)/2)
@@ -211,15 +202,3 @@ func slice[T any](list []T, page, size int) []T {
 }
 
 func sortedKeys(o object) []string { return slices.Sorted(maps.Keys(o)) }
-
-func isUUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i, c := range strings.ToLower(s) {
-		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && !strings.ContainsRune("0123456789abcdef", c) {
-			return false
-		}
-	}
-	return true
-}

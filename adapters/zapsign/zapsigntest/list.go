@@ -1,6 +1,7 @@
 package zapsigntest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -71,21 +72,22 @@ func (c *call) listDocuments() answer {
 			found = append(found, d)
 		}
 	}
-	slices.SortStableFunc(found, func(x, y *document) int {
-		if filter.descending {
-			x, y = y, x
-		}
-		if before := x.createdAt.Compare(y.createdAt); before != 0 {
-			return before
-		}
-		return x.openID - y.openID
-	})
+	if !slices.IsSortedFunc(found, byCreation) { // seeded documents may be older than those before
+		slices.SortFunc(found, byCreation)
+	}
+	if filter.descending {
+		slices.Reverse(found)
+	}
 	withSigners := truthy(c.query.Get("include_signers"))
 	done := c.paginate(len(found), documentsPerPage, func(i int) any { return c.row(found[i], withSigners) })
 	if c.options.ListCache > 0 && done.status == 200 {
 		c.account.keep(key, cachedRow{c.now(), done}, c.options.ListCache)
 	}
 	return done
+}
+
+func byCreation(x, y *document) int {
+	return cmp.Or(x.createdAt.Compare(y.createdAt), x.openID-y.openID)
 }
 
 // keep caches an answer and drops those that are too old, when they have become many.
