@@ -157,7 +157,13 @@ func (a adapter) do(ctx context.Context, c *enlace.Conn, call enlace.Call, out *
 
 // page makes a page, with the faults that concern pages.
 func (a adapter) page(ctx context.Context, c *enlace.Conn, req enlace.PullRequest, got answer) (enlace.Page, error) {
+	if got.Tickets == nil && !a.is("no list is an empty one") && !a.is("swallowed error") {
+		return enlace.Page{}, &enlace.Error{Op: "pull", Kind: enlace.ErrProtocol, Outcome: enlace.OutcomeRan}
+	}
 	page := enlace.Page{Next: enlace.Cursor(got.Next), Done: got.Done}
+	if a.is("no list is an empty one") && got.Tickets == nil {
+		page.Done = true
+	}
 	if second, _, ok := strings.Cut(got.Next, ":"); ok && got.Done && !a.is("mark without overlap") {
 		// The desk counts in seconds, and this one may not be over.
 		page.Next = enlace.Cursor(second + ":0")

@@ -86,12 +86,13 @@ var (
 	refused403  = &fault{name: "403", happen: status(403, nil), kinds: []error{enlace.ErrForbidden, enlace.ErrAuth}}
 	truncated   = &fault{name: "truncated JSON", genuine: true, kinds: spoilt, happen: truncate}
 	html        = &fault{name: "HTML with 200", kinds: spoilt, happen: maintenancePage}
+	otherJSON   = &fault{name: "other JSON with 200", kinds: spoilt, happen: softError}
 	slowDrip    = &fault{name: "slow drip", genuine: true, kinds: unclear, passing: true, happen: drip}
 	samePage    = &fault{name: "repeated page", genuine: true, happen: repeatPage}
 	hanging     = &fault{name: "hang", kinds: []error{enlace.ErrCanceled}, happen: hang}
 	echoes      = []*fault{echo(400), echo(500), echo(200)}
-	readFaults  = []*fault{rateLimit, shortLimit, longLimit, outage500, outage503, reset, refused401, refused403, truncated, html, slowDrip}
-	writeFaults = []*fault{outage500, outage503, reset, truncated, slowDrip, html}
+	readFaults  = []*fault{rateLimit, shortLimit, longLimit, outage500, outage503, reset, refused401, refused403, truncated, html, otherJSON, slowDrip}
+	writeFaults = []*fault{outage500, outage503, reset, truncated, slowDrip, html, otherJSON}
 )
 
 // truncate cuts the genuine answer in half.
@@ -104,6 +105,11 @@ func truncate(v *visit) (answer, io.Reader, error) {
 func maintenancePage(*visit) (answer, io.Reader, error) {
 	return answer{200, http.Header{"Content-Type": {"text/html; charset=utf-8"}},
 		[]byte("<!DOCTYPE html><title>Maintenance</title><p>We are back soon.")}, nil, nil
+}
+
+// softError is JSON that has nothing to do with what was asked.
+func softError(*visit) (answer, io.Reader, error) {
+	return answer{200, http.Header{"Content-Type": {"application/json"}}, []byte(`{"adaptertest":"temporarily unavailable"}`)}, nil, nil
 }
 
 // drip sends the genuine answer in drops: no single wait is long.

@@ -27,7 +27,7 @@ func (s *suite) fetch() {
 			s.skip("reading %s by ids: Fetch says ErrUnsupported", entity)
 			continue
 		}
-		for _, f := range []*fault{longLimit, outage503, reset, refused401, html, truncated} {
+		for _, f := range []*fault{longLimit, outage503, reset, refused401, html, otherJSON, truncated} {
 			s.check(name+f.name, options{}, func(p *process) error { return p.checkFetchFault(entity, f) })
 		}
 		for _, f := range echoes {

@@ -53,12 +53,30 @@ func (p *process) checkSecondRun(entity string) error {
 	return nil
 }
 
-// checkChanges changes a record while a run is on its way, after each of its
-// first answers, and once more in the instant in which the run has ended.
+// checkChanges changes a record while a run is on its way, after one of its first
+// answers, and once more in the instant in which a run has ended.
 func (p *process) checkChanges(entity string) error {
 	if p.provider.Touch == nil {
 		return broken(ruleHarness, "%s can be read by change, so Provider.Touch is needed", entity)
 	}
+	for after := 1; after <= 3; after++ {
+		if err := p.changeDuring(entity, after); err != nil {
+			return err
+		}
+	}
+	before, err := p.whole(entity)
+	if err != nil {
+		return err
+	}
+	into := holdings{}
+	if _, err := p.syncAll(entity, into); err != nil {
+		return broken(ruleComplete, "a run: %v", err)
+	}
+	return p.next(entity, "was changed in the instant in which the run ended", before, p.provider.Touch(entity), into)
+}
+
+// changeDuring changes a record after the nth answer of a run that reads everything.
+func (p *process) changeDuring(entity string, after int) error {
 	before, err := p.whole(entity)
 	if err != nil {
 		return err
@@ -67,25 +85,21 @@ func (p *process) checkChanges(entity string) error {
 	touched := ""
 	p.wire.plan(nil)
 	p.wire.served = func(n int) {
-		if n <= 3 {
+		if n == after {
 			touched = p.provider.Touch(entity)
 		}
 	}
 	p.wire.latency = 5 * time.Second
 	into := holdings{}
-	if _, err := p.sync(p.ctx, entity, into); err != nil {
+	_, err = p.syncAll(entity, into)
+	p.wire.latency = 0
+	if err != nil {
 		return broken(ruleComplete, "a run during which a record changes: %v", err)
 	}
-	p.wire.latency = 0
-	if err := p.next(entity, "was changed while the run was on its way", before, touched, into); err != nil {
-		return err
+	if touched == "" { // the run was too short
+		return nil
 	}
-	// Now in the very instant in which a run ends.
-	if _, err := p.sync(p.ctx, entity, into); err != nil {
-		return broken(ruleComplete, "a run: %v", err)
-	}
-	touched = p.provider.Touch(entity)
-	return p.next(entity, "was changed in the instant in which the run ended", before, touched, into)
+	return p.next(entity, fmt.Sprintf("was changed after answer %d of the run", after), before, touched, into)
 }
 
 // next makes the next run and compares what the host has then.

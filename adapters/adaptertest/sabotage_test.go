@@ -50,6 +50,7 @@ func TestSabotage(t *testing.T) {
 		}},
 		{"pull", plain, [][2]string{
 			{"swallowed error", "a failure is returned, not turned into an empty or last page"},
+			{"no list is an empty one", "a failure is returned, not turned into an empty or last page"},
 			{"ignored cursor", "Page.Next: set and different"},
 			{"skipped page", "has read every record"},
 			{"time only", "has read every record"},

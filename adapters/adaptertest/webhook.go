@@ -58,7 +58,9 @@ func (p *process) checkProof(w Webhook) error {
 	}
 	secrets, other := []enlace.Secret{w.Secret}, enlace.NewSecret("adaptertest: another secret")
 	forgeries := forgeriesOf(w.Delivery, verifier, secrets)
-	if _, none := verifier.(enlace.Unverified); none {
+	if _, none := verifier.(enlace.Unverified); none && !w.Secret.IsZero() {
+		return broken(ruleProof, "the provider proves the delivery, and the adapter says Unverified")
+	} else if none {
 		p.skip("the proof of deliveries: the provider proves nothing (enlace.Unverified)")
 	} else {
 		for what, proofs := range map[string][]enlace.Secret{"its secret": secrets, "its secret beside another one": {other, w.Secret}} {

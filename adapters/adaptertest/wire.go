@@ -211,6 +211,9 @@ func (w *wire) response(r *http.Request, a answer, stream io.Reader) *http.Respo
 		header = http.Header{}
 	}
 	header.Del("Content-Length")
+	if header.Get("Date") == "" { // servers add it
+		header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
 	w.mu.Lock()
 	w.open++
 	w.mu.Unlock()
@@ -281,9 +284,6 @@ func (h handlerTransport) RoundTrip(r *http.Request) (resp *http.Response, err e
 	}()
 	h.handler.ServeHTTP(w, r)
 	w.WriteHeader(http.StatusOK)
-	if w.sent.Get("Date") == "" { // a server adds it
-		w.sent.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	}
 	return &http.Response{StatusCode: w.status, Header: w.sent, Body: io.NopCloser(&w.body)}, nil
 }
 

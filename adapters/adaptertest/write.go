@@ -32,7 +32,7 @@ func (s *suite) write() {
 		}
 		w := func(p *process) Write { return p.provider.Writes[i] }
 		s.check(name+"429 once", options{}, func(p *process) error { p.wire.plan(rateLimit.once(1)); return p.checkWrite(w(p)) })
-		for _, f := range []*fault{longLimit, refused401, refused403, outage503, reset, html} {
+		for _, f := range []*fault{longLimit, refused401, refused403, outage503, reset, html, otherJSON} {
 			s.check(name+f.name+" for ever", options{}, func(p *process) error { return p.checkRefused(w(p), f) })
 		}
 		s.check(name+"a fault that is not repeated", options{settings: map[string]string{"retryAttempts": "0"}}, func(p *process) error {

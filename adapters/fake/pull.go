@@ -71,7 +71,12 @@ func (Adapter) Fetch(ctx context.Context, c *enlace.Conn, entity string, ids []s
 	return records, nil
 }
 
+// records reads the items. An answer without the field is no list: taken for an
+// empty one it would end a pull, or make tombstones of what was fetched.
 func (l list) records(entity string) ([]enlace.Record, error) {
+	if l.Items == nil {
+		return nil, protocolError("read "+entity, "the answer is no list")
+	}
 	records := make([]enlace.Record, len(l.Items))
 	for i, item := range l.Items {
 		var err error

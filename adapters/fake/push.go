@@ -22,6 +22,9 @@ func (Adapter) Push(ctx context.Context, c *enlace.Conn, m enlace.Mutation) (enl
 		return enlace.Ack{}, err
 	}
 	if m.Op == enlace.OpDelete {
+		if answer.Status != http.StatusNoContent {
+			return enlace.Ack{}, protocolError("delete "+m.Entity, "the answer is not that of a deletion")
+		}
 		return enlace.Ack{ID: m.ID}, nil
 	}
 	written, err := parseRecord(m.Entity, answer.Body)

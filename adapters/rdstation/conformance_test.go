@@ -1,0 +1,147 @@
+package rdstation_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/adaptertest"
+	"github.com/enlace-go/enlace/adapters/rdstation"
+	"github.com/enlace-go/enlace/adapters/rdstation/rdstationtest"
+)
+
+// conforming is an account for the conformance suite.
+func conforming() (*rdstationtest.Account, map[string][]string) {
+	a := rdstationtest.New(rdstationtest.Options{})
+	ids := map[string][]string{}
+	for i := range 7 {
+		at := time.Now().Add(-time.Duration(i+2) * time.Hour)
+		for _, e := range []rdstationtest.Entity{rdstationtest.CRMOrganizations, rdstationtest.CRMContacts, rdstationtest.CRMDeals} {
+			ids[string(e)] = append(ids[string(e)], a.PutCRM(e, map[string]any{"name": fmt.Sprint("Record ", i), "created_at": at, "updated_at": at}))
+		}
+		ids["tasks"] = append(ids["tasks"], a.PutCRM(rdstationtest.CRMTasks, map[string]any{"name": "Task", "type": "call", "created_at": at, "updated_at": at,
+			"due_date": at.UTC().Format(time.RFC3339)}))
+	}
+	a.PutCRM(rdstationtest.CRMProducts, map[string]any{"name": "P"})
+	return a, ids
+}
+
+func oauthCredential(a *rdstationtest.Account, p rdstationtest.Product) (enlace.Credential, enlace.OAuthApp) {
+	app := a.App(p)
+	tokens := a.Authorize(app.ClientID)
+	return enlace.Credential{Scheme: rdstation.SchemeOAuth, Token: &enlace.Token{Access: enlace.NewSecret(tokens.AccessToken), Refresh: enlace.NewSecret(tokens.RefreshToken)}},
+		enlace.OAuthApp{ClientID: app.ClientID, ClientSecret: enlace.NewSecret(app.ClientSecret)}
+}
+
+const crmDelivery = `{"event_name":"crm_deal_updated","document":{"id":"650878567482d9c0c7002050","name":"Forno 10 bandejas"},` +
+	`"event_timestamp":"2025-10-02T13:20:00.000Z","transaction_uuid":"0e1f2a3b-4c5d-4e6f-8a9b-0c1d2e3f4a5b"}`
+
+func deliveryOf(address, body string, header http.Header) enlace.Delivery {
+	u, _ := url.Parse(address)
+	if header == nil {
+		header = http.Header{}
+	}
+	header.Set("Content-Type", "application/json")
+	return enlace.Delivery{Method: http.MethodPost, URL: u, Header: header, Body: []byte(body)}
+}
+
+func TestCRMConforms(t *testing.T) {
+	adaptertest.Run(t, adaptertest.Harness{
+		Adapter: func() enlace.IntegrationAdapter { return rdstation.CRM{} },
+		Provider: func() adaptertest.Provider {
+			a, ids := conforming()
+			credential, app := oauthCredential(a, rdstationtest.CRM)
+			secret := enlace.NewSecret("0123456789abcdef0123")
+			created := effects(a, "POST /crm/v2/deals")
+			return adaptertest.Provider{Transport: a.Transport(), Credential: credential, OAuth: app,
+				Touch: func(entity string) string {
+					id := ids[entity][len(ids[entity])-1]
+					a.PutCRM(rdstationtest.Entity(entity), map[string]any{"id": id, "name": time.Now().String()})
+					return id
+				},
+				Writes: []adaptertest.Write{
+					{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpCreate, Data: map[string]string{"name": "New"}}, Effects: created},
+					{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpUpdate, ID: ids["deals"][0], Data: map[string]string{"name": "Other"}},
+						Effects: effects(a, "PUT /crm/v2/deals/{id}")},
+				},
+				Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook", crmDelivery, http.Header{rdstation.KeyHeader: {secret.Reveal()}}), Secret: secret}},
+			}
+		},
+		Count: map[string]int{"organizations": 7, "contacts": 7, "deals": 7, "tasks": 7, "products": 1, "pipelines": 1, "stages": 5, "users": 1, "teams": 0,
+			"campaigns": 0, "sources": 0, "lost_reasons": 0, "segments": 0, "custom_fields": 0},
+	})
+}
+
+// effects counts the requests to a route that were not refused.
+func effects(a *rdstationtest.Account, route string) func() int {
+	return func() int {
+		s := a.Stats().Routes[route]
+		return s.Requests - s.Refused
+	}
+}
+
+func TestCRMv1Conforms(t *testing.T) {
+	adaptertest.Run(t, adaptertest.Harness{
+		Adapter: func() enlace.IntegrationAdapter { return rdstation.CRMv1{} },
+		Provider: func() adaptertest.Provider {
+			a, ids := conforming()
+			secret := enlace.NewSecret("0123456789abcdef0123")
+			return adaptertest.Provider{Transport: a.Transport(), Credential: *key(rdstation.SchemeToken, a.CRMUsers()[0].Token),
+				Touch: func(entity string) string {
+					id := ids[entity][len(ids[entity])-1]
+					a.PutCRM(rdstationtest.Entity(entity), map[string]any{"id": id, "name": time.Now().String()})
+					return id
+				},
+				Writes: []adaptertest.Write{
+					{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpCreate, Data: map[string]string{"name": "New"}}, Effects: effects(a, "POST /api/v1/deals")},
+					{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpUpdate, ID: ids["deals"][0], Data: map[string]string{"name": "Other"}},
+						Effects: effects(a, "PUT /api/v1/deals/{id}")},
+				},
+				Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook?token="+secret.Reveal(), crmDelivery, nil), Secret: secret}},
+			}
+		},
+		Count: map[string]int{"organizations": 7, "contacts": 7, "deals": 7, "tasks": 7, "products": 1, "pipelines": 1, "users": 1, "teams": 0,
+			"activities": 0, "campaigns": 0, "sources": 0, "lost_reasons": 0, "custom_fields": 0},
+	})
+}
+
+const conversionDelivery = `{"event_type":"WEBHOOK.CONVERTED","entity_type":"CONTACT","event_identifier":"orcamento","timestamp":"2025-10-02T08:15:33.000-03:00",` +
+	`"event_timestamp":"2025-10-02T08:15:30.120-03:00","contact":{"uuid":"0f9c1f3e-2c57-4a43-9a0e-5b8f3f6f1a11","email":"bia@exemplo.com.br"}}`
+
+// TestMarketingConforms has few contacts: reading more of them takes longer than
+// its requests, since the adapter keeps the limits of Marketing by itself.
+func TestMarketingConforms(t *testing.T) {
+	adaptertest.Run(t, adaptertest.Harness{
+		Adapter: func() enlace.IntegrationAdapter { return &rdstation.Marketing{} },
+		Provider: func() adaptertest.Provider {
+			a := rdstationtest.New(rdstationtest.Options{WebhookTransport: rdstationtest.HandlerTransport(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))})
+			var uuids []string
+			for i := range 3 {
+				uuids = append(uuids, a.PutContact(map[string]any{"email": fmt.Sprintf("c%d@example.com", i), "last_conversion_date": time.Now().Add(-time.Duration(i+3) * time.Hour)}))
+			}
+			for range 5 {
+				a.PutAsset(rdstationtest.Campaigns, map[string]any{})
+			}
+			credential, app := oauthCredential(a, rdstationtest.Marketing)
+			secret := enlace.NewSecret("0123456789abcdef0123")
+			return adaptertest.Provider{Transport: a.Transport(), Credential: credential, OAuth: app, Settings: map[string]string{"plan": "advanced"},
+				Touch: func(string) string {
+					a.Convert("c2@example.com", "x", nil)
+					return uuids[2]
+				},
+				Writes: []adaptertest.Write{
+					{Mutation: enlace.Mutation{Entity: "contacts", Op: enlace.OpCreate, Data: map[string]string{"email": "n@example.com"}}, Effects: effects(a, "POST /platform/contacts")},
+					{Mutation: enlace.Mutation{Entity: "contacts", Op: enlace.OpUpsert, ID: "email:c1@example.com", Data: map[string]string{"city": "Olinda"}},
+						Effects: effects(a, "PATCH /platform/contacts/{lead}")},
+					{Mutation: enlace.Mutation{Entity: "events", Op: enlace.OpCreate, Data: rdstation.Sale{Email: "c1@example.com"}}, Effects: func() int { return a.Stats().Events }},
+				},
+				Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook?token="+secret.Reveal(), conversionDelivery, nil), Secret: secret}},
+			}
+		},
+		Count: map[string]int{"contacts": 3, "converted_contacts": 3, "segmentation_1": 3, "segmentations": 5, "fields": 17, "emails": 0, "landing_pages": 0, "popups": 0, "forms": 0,
+			"workflows": 0, "campaigns": 5, "catalog_feeds": 0, "analytics_emails": 0, "analytics_workflow_emails": 0, "analytics_conversions": 0, "analytics_funnel": 0},
+	})
+}
