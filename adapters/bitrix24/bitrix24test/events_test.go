@@ -178,7 +178,7 @@ func TestF56DeliveryIsAFormSentOnce(t *testing.T) {
 		// Whatever comes back, there is no second attempt.
 		failures := map[string]func(http.ResponseWriter, *http.Request){
 			"500":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-			"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) },
+			"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
 			"break":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 			"timeout":  func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		}

@@ -165,14 +165,14 @@ func TestF54V2Lists(t *testing.T) {
 	c.call("GET", "/crm/v2/deals?sort[shoe]=asc", "").wantStatus(t, 400)
 	c.call("GET", "/crm/v2/deals?sort[name]=up", "").wantStatus(t, 400)
 	list := func(c *client) string { return encode(c.call("GET", "/crm/v2/deals", "").at("data")) }
-	if list(c) == list(c) {
+	if first, second := list(c), list(c); first == second {
 		t.Error("unsorted lists come in the same order")
 	}
 	stable := newClient(t, rdstationtest.Options{Quirks: rdstationtest.Quirks{StableUnsorted: true, RoutableLinks: true}})
 	for i := range 3 {
 		stable.account.PutCRM(rdstationtest.CRMDeals, map[string]any{"name": fmt.Sprint(i)})
 	}
-	if list(stable) != list(stable) {
+	if first, second := list(stable), list(stable); first != second {
 		t.Error("stable lists differ")
 	}
 	next := stable.call("GET", "/crm/v2/deals?page[size]=1", "").at("links.next").(string)

@@ -12,11 +12,10 @@ var languages = []string{"pt-br", "es", "en"}
 // draft is a document that a request asks for, checked but not yet there.
 type draft struct {
 	*document
-	folderToken string
-	deadline    time.Time
-	content     []byte
-	asFile      string // kind of the original
-	charged     bool
+	deadline time.Time
+	content  []byte
+	asFile   string // kind of the original
+	charged  bool
 }
 
 // createDocument is POST /docs/ (F10 to F13, T1).
