@@ -3,6 +3,7 @@ package enlace
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -14,17 +15,40 @@ const keepAliveInterval = 6 * time.Hour
 // used them, at two thirds of their life ([OAuth2.RefreshLife]). One process of
 // several is enough; more do no harm.
 func (s *Service) Run(ctx context.Context) error {
-	for {
-		if err := s.keepAlive(ctx); err != nil && ctx.Err() == nil {
-			s.logger.Warn("idle refresh tokens not looked for", "error", err)
-		}
-		if pause(ctx, keepAliveInterval) != nil {
-			break
-		}
+	var running sync.WaitGroup
+	for _, l := range s.backgroundLoops() {
+		running.Go(func() { s.repeat(ctx, l) })
 	}
+	running.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 	defer cancel()
 	return s.Close(ctx)
+}
+
+// loop is something that Run does again and again.
+type loop struct {
+	name  string        // for the log
+	pause time.Duration // between the end of a step and the next one
+	step  func(ctx context.Context) error
+}
+
+func (s *Service) backgroundLoops() []loop {
+	return []loop{
+		{"renew idle refresh tokens", keepAliveInterval, s.keepAlive},
+	}
+}
+
+// repeat carries out a loop until ctx ends. A step that failed is logged and comes
+// again in its turn.
+func (s *Service) repeat(ctx context.Context, l loop) {
+	for {
+		if err := l.step(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn("background work failed", "work", l.name, "error", err)
+		}
+		if pause(ctx, l.pause) != nil {
+			return
+		}
+	}
 }
 
 // keepAlive goes through the credentials of all tenants once.

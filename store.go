@@ -16,12 +16,15 @@ import (
 // case-sensitive; a tenant never sees another tenant's rows, and what exists for
 // another tenant is ErrNotFound; times are kept as UTC instants with at least
 // microsecond resolution; no method keeps a transaction or a lock during
-// somebody else's code, except that UpdateCredential holds its lease while fn runs.
+// somebody else's code, except that UpdateCredential holds its lease and Transact its
+// transaction while fn runs.
 type Store interface {
 	IntegrationStore
 	CredentialStore
 	CheckpointStore
 	RunStore
+	LeaseStore
+	Transactor
 }
 
 // IntegrationStore keeps integrations.

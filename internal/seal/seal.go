@@ -53,6 +53,7 @@ const (
 	PurposeCredential  = "credential"   // tokens, API keys, client secrets
 	PurposeState       = "oauth-state"  // the OAuth2 state parameter
 	PurposeWebhookBody = "webhook-body" // bodies waiting in the inbox
+	PurposeRecord      = "record"       // customers' data that is kept for a while
 )
 
 // Overhead is how many bytes a sealed record is longer than its plaintext.

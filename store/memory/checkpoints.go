@@ -16,8 +16,8 @@ func (s *Store) LoadCheckpoint(ctx context.Context, ref enlace.Ref, entity strin
 	if err := s.begin(ctx); err != nil {
 		return enlace.Checkpoint{}, err
 	}
-	defer s.mu.Unlock()
-	return s.checkpoints[checkpointKey{ref, entity}], nil
+	defer s.end(ctx)
+	return s.checkpoints.value(checkpointKey{ref, entity}), nil
 }
 
 // SaveCheckpoint implements [enlace.CheckpointStore].
@@ -25,14 +25,14 @@ func (s *Store) SaveCheckpoint(ctx context.Context, ref enlace.Ref, entity strin
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	defer s.mu.Unlock()
+	defer s.end(ctx)
 	key := checkpointKey{ref, entity}
-	if s.checkpoints[key].Version != cp.Version {
+	if s.checkpoints.value(key).Version != cp.Version {
 		return enlace.ErrConflict
 	}
 	cp.Version++
 	cp.UpdatedAt = now()
-	s.checkpoints[key] = cp
+	s.checkpoints.set(s.undo, key, cp)
 	return nil
 }
 
@@ -41,10 +41,10 @@ func (s *Store) DeleteCheckpoints(ctx context.Context, ref enlace.Ref) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	defer s.mu.Unlock()
-	for key := range s.checkpoints {
+	defer s.end(ctx)
+	for key := range s.checkpoints.all() {
 		if key.Ref == ref {
-			delete(s.checkpoints, key)
+			s.checkpoints.delete(s.undo, key)
 		}
 	}
 	return nil

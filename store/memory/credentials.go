@@ -29,8 +29,8 @@ func (s *Store) LoadCredential(ctx context.Context, key enlace.CredentialKey) (e
 	if err := s.begin(ctx); err != nil {
 		return enlace.Sealed{}, err
 	}
-	defer s.mu.Unlock()
-	current := s.credentials[key].current()
+	defer s.end(ctx)
+	current := s.credentials.value(key).current()
 	if current == nil {
 		return enlace.Sealed{}, enlace.ErrNoCredential
 	}
@@ -42,6 +42,9 @@ func (s *Store) LoadCredential(ctx context.Context, key enlace.CredentialKey) (e
 // interrupted says that an earlier fn panicked.
 func (s *Store) UpdateCredential(ctx context.Context, key enlace.CredentialKey,
 	fn func(ctx context.Context, cur *enlace.Sealed, interrupted bool) (*enlace.Sealed, error)) error {
+	if s.transaction(ctx) != nil {
+		return enlace.ErrInTransaction
+	}
 	t, err := s.enter(ctx, key)
 	if err != nil {
 		return err
@@ -49,7 +52,7 @@ func (s *Store) UpdateCredential(ctx context.Context, key enlace.CredentialKey,
 	returned := false
 	defer func() { s.leave(key, t, !returned) }()
 	s.mu.Lock()
-	stored := s.credentials[key]
+	stored := s.credentials.value(key)
 	s.mu.Unlock()
 	next, err := fn(ctx, stored.current(), stored.interrupted)
 	returned = true
@@ -86,9 +89,9 @@ func (s *Store) leave(key enlace.CredentialKey, t *turn, panicked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if panicked {
-		stored := s.credentials[key]
+		stored := s.credentials.value(key)
 		stored.interrupted = true
-		s.credentials[key] = stored
+		s.credentials.set(nil, key, stored)
 	}
 	t.revoked = false
 	<-t.running
@@ -107,8 +110,8 @@ func (s *Store) saveCredential(key enlace.CredentialKey, t *turn, next enlace.Se
 	if t.revoked {
 		return enlace.ErrConflict
 	}
-	s.credentials[key] = credential{Sealed: enlace.Sealed{
-		Data: bytes.Clone(next.Data), KeyID: next.KeyID, Version: s.credentials[key].Version + 1, UpdatedAt: now()}}
+	s.credentials.set(nil, key, credential{Sealed: enlace.Sealed{
+		Data: bytes.Clone(next.Data), KeyID: next.KeyID, Version: s.credentials.value(key).Version + 1, UpdatedAt: now()}})
 	return nil
 }
 
@@ -119,16 +122,18 @@ func (s *Store) DeleteCredential(ctx context.Context, key enlace.CredentialKey) 
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	defer s.mu.Unlock()
+	defer s.end(ctx)
 	if t := s.turns[key]; t != nil && len(t.running) > 0 {
 		t.revoked = true
 	}
-	stored := s.credentials[key]
+	stored := s.credentials.value(key)
 	if stored.Data != nil {
 		stored.Version++
 	}
-	if delete(s.credentials, key); stored.Version > 0 {
-		s.credentials[key] = credential{Sealed: enlace.Sealed{Version: stored.Version}}
+	if stored.Version > 0 {
+		s.credentials.set(s.undo, key, credential{Sealed: enlace.Sealed{Version: stored.Version}})
+	} else {
+		s.credentials.delete(s.undo, key)
 	}
 	return nil
 }
@@ -158,9 +163,9 @@ func (s *Store) credentialKeys(ctx context.Context, tenant string) ([]enlace.Cre
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer s.mu.Unlock()
+	defer s.end(ctx)
 	var keys []enlace.CredentialKey
-	for key, stored := range s.credentials {
+	for key, stored := range s.credentials.all() {
 		if key.Tenant == tenant && stored.Data != nil {
 			keys = append(keys, key)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/internal/page"
 )
 
 const integrationList = "integrations"
@@ -16,12 +17,12 @@ func (s *Store) CreateIntegration(ctx context.Context, in enlace.Integration) er
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	defer s.mu.Unlock()
-	if _, exists := s.integrations[in.Ref]; exists {
+	defer s.end(ctx)
+	if _, exists := s.integrations.get(in.Ref); exists {
 		return enlace.ErrConflict
 	}
 	in.Version = 1
-	s.integrations[in.Ref] = copyIntegration(in)
+	s.integrations.set(s.undo, in.Ref, copyIntegration(in))
 	return nil
 }
 
@@ -30,8 +31,8 @@ func (s *Store) Integration(ctx context.Context, ref enlace.Ref) (enlace.Integra
 	if err := s.begin(ctx); err != nil {
 		return enlace.Integration{}, err
 	}
-	defer s.mu.Unlock()
-	in, exists := s.integrations[ref]
+	defer s.end(ctx)
+	in, exists := s.integrations.get(ref)
 	if !exists {
 		return enlace.Integration{}, enlace.ErrNotFound
 	}
@@ -43,26 +44,26 @@ func (s *Store) Integrations(ctx context.Context, q enlace.IntegrationQuery) ([]
 	after := ""
 	if q.Cursor != "" {
 		var err error
-		if after, err = decodeCursor(integrationList, q.Cursor); err != nil {
+		if after, err = page.Decode(integrationList, q.Cursor); err != nil {
 			return nil, "", err
 		}
 	}
 	if err := s.begin(ctx); err != nil {
 		return nil, "", err
 	}
-	defer s.mu.Unlock()
+	defer s.end(ctx)
 	var rows []enlace.Integration
-	for ref, in := range s.integrations {
+	for ref, in := range s.integrations.all() {
 		if ref.Tenant == q.Tenant && ref.ID > after && (q.Provider == "" || in.Provider == q.Provider) {
 			rows = append(rows, in)
 		}
 	}
 	slices.SortFunc(rows, func(a, b enlace.Integration) int { return cmp.Compare(a.ID, b.ID) })
-	page, next := cut(rows, q.Limit, integrationList, func(in enlace.Integration) string { return in.ID })
-	for i := range page {
-		page[i] = copyIntegration(page[i])
+	rows, next := page.Cut(rows, page.Size(q.Limit), integrationList, func(in enlace.Integration) string { return in.ID })
+	for i := range rows {
+		rows[i] = copyIntegration(rows[i])
 	}
-	return page, next, nil
+	return rows, next, nil
 }
 
 // UpdateIntegration implements [enlace.IntegrationStore].
@@ -70,12 +71,12 @@ func (s *Store) UpdateIntegration(ctx context.Context, in enlace.Integration) er
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	defer s.mu.Unlock()
+	defer s.end(ctx)
 	if err := s.checkVersion(in.Ref, in.Version); err != nil {
 		return err
 	}
 	in.Version++
-	s.integrations[in.Ref] = copyIntegration(in)
+	s.integrations.set(s.undo, in.Ref, copyIntegration(in))
 	return nil
 }
 
@@ -84,16 +85,16 @@ func (s *Store) DeleteIntegration(ctx context.Context, ref enlace.Ref, version i
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	defer s.mu.Unlock()
+	defer s.end(ctx)
 	if err := s.checkVersion(ref, version); err != nil {
 		return err
 	}
-	delete(s.integrations, ref)
+	s.integrations.delete(s.undo, ref)
 	return nil
 }
 
 func (s *Store) checkVersion(ref enlace.Ref, version int64) error {
-	stored, exists := s.integrations[ref]
+	stored, exists := s.integrations.get(ref)
 	if !exists {
 		return enlace.ErrNotFound
 	}

@@ -4,7 +4,6 @@
 package memory
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -15,12 +14,14 @@ import (
 // concurrent use and fails with the context's error if the context has ended.
 type Store struct {
 	mu           sync.Mutex
-	integrations map[enlace.Ref]enlace.Integration
-	credentials  map[enlace.CredentialKey]credential
+	undo         *undoLog // of the transaction that holds mu, nil if there is none
+	integrations table[enlace.Ref, enlace.Integration]
+	credentials  table[enlace.CredentialKey, credential]
 	turns        map[enlace.CredentialKey]*turn
-	checkpoints  map[checkpointKey]enlace.Checkpoint
-	runs         map[enlace.Ref]enlace.Run // by tenant and id of the run
-	keyring      enlace.KeyringRecord
+	checkpoints  table[checkpointKey, enlace.Checkpoint]
+	runs         table[enlace.Ref, enlace.Run] // by tenant and id of the run
+	keyring      table[struct{}, enlace.KeyringRecord]
+	leases       table[enlace.LeaseName, enlace.Lease]
 }
 
 var (
@@ -31,22 +32,7 @@ var (
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{
-		integrations: map[enlace.Ref]enlace.Integration{},
-		credentials:  map[enlace.CredentialKey]credential{},
-		turns:        map[enlace.CredentialKey]*turn{},
-		checkpoints:  map[checkpointKey]enlace.Checkpoint{},
-		runs:         map[enlace.Ref]enlace.Run{},
-	}
-}
-
-// begin locks the store unless ctx has ended.
-func (s *Store) begin(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	return nil
+	return &Store{turns: map[enlace.CredentialKey]*turn{}}
 }
 
 // instant brings a time into the form in which every store gives it back.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/internal/page"
 )
 
 const runList = "runs"
@@ -20,8 +21,8 @@ func (s *Store) SaveRun(ctx context.Context, run enlace.Run) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	defer s.mu.Unlock()
-	s.runs[enlace.Ref{Tenant: run.Ref.Tenant, ID: run.ID}] = copyRun(run)
+	defer s.end(ctx)
+	s.runs.set(s.undo, enlace.Ref{Tenant: run.Ref.Tenant, ID: run.ID}, copyRun(run))
 	return nil
 }
 
@@ -30,8 +31,8 @@ func (s *Store) Run(ctx context.Context, tenant, id string) (enlace.Run, error) 
 	if err := s.begin(ctx); err != nil {
 		return enlace.Run{}, err
 	}
-	defer s.mu.Unlock()
-	run, exists := s.runs[enlace.Ref{Tenant: tenant, ID: id}]
+	defer s.end(ctx)
+	run, exists := s.runs.get(enlace.Ref{Tenant: tenant, ID: id})
 	if !exists {
 		return enlace.Run{}, enlace.ErrNotFound
 	}
@@ -50,20 +51,20 @@ func (s *Store) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, stri
 	if err := s.begin(ctx); err != nil {
 		return nil, "", err
 	}
-	defer s.mu.Unlock()
+	defer s.end(ctx)
 	var rows []enlace.Run
-	for _, run := range s.runs {
+	for _, run := range s.runs.all() {
 		if run.Ref.Tenant == q.Tenant && (q.Integration == "" || run.Ref.ID == q.Integration) &&
 			(q.Cursor == "" || newestFirst(last, positionOf(run)) < 0) {
 			rows = append(rows, run)
 		}
 	}
 	slices.SortFunc(rows, func(a, b enlace.Run) int { return newestFirst(positionOf(a), positionOf(b)) })
-	page, next := cut(rows, q.Limit, runList, func(run enlace.Run) string { return positionOf(run).String() })
-	for i := range page {
-		page[i] = copyRun(page[i])
+	rows, next := page.Cut(rows, page.Size(q.Limit), runList, func(run enlace.Run) string { return positionOf(run).String() })
+	for i := range rows {
+		rows[i] = copyRun(rows[i])
 	}
-	return page, next, nil
+	return rows, next, nil
 }
 
 // runPosition is where a run stands in the list.
@@ -81,14 +82,14 @@ func newestFirst(a, b runPosition) int {
 func (p runPosition) String() string { return strconv.FormatInt(p.started, 10) + ":" + p.id }
 
 func parseRunPosition(cursor string) (runPosition, error) {
-	text, err := decodeCursor(runList, cursor)
+	text, err := page.Decode(runList, cursor)
 	if err != nil {
 		return runPosition{}, err
 	}
 	started, id, _ := strings.Cut(text, ":")
 	micros, err := strconv.ParseInt(started, 10, 64)
 	if err != nil || id == "" {
-		return runPosition{}, errCursor
+		return runPosition{}, page.ErrCursor
 	}
 	return runPosition{micros, id}, nil
 }

@@ -31,7 +31,7 @@ func TestNoLocksAreLeft(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if len(s.turns) != 0 || len(s.credentials) != 0 {
-		t.Errorf("%d locks and %d credentials are left", len(s.turns), len(s.credentials))
+	if len(s.turns) != 0 || s.credentials.len() != 0 {
+		t.Errorf("%d locks and %d credentials are left", len(s.turns), s.credentials.len())
 	}
 }

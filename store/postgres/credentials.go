@@ -99,6 +99,9 @@ func (s *Store) LoadCredential(ctx context.Context, key enlace.CredentialKey) (e
 // gives the lease back and goes on.
 func (s *Store) UpdateCredential(ctx context.Context, key enlace.CredentialKey,
 	fn func(ctx context.Context, cur *enlace.Sealed, interrupted bool) (*enlace.Sealed, error)) error {
+	if _, inside := s.Tx(ctx); inside {
+		return enlace.ErrInTransaction
+	}
 	l, err := s.waitForLease(ctx, key)
 	if err != nil {
 		return failed("lease credential", err)

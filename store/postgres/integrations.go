@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/internal/page"
 )
 
 const (
@@ -66,11 +67,11 @@ func (s *Store) Integrations(ctx context.Context, q enlace.IntegrationQuery) ([]
 	after := ""
 	if q.Cursor != "" {
 		var err error
-		if after, err = decodeCursor(integrationList, q.Cursor); err != nil {
+		if after, err = page.Decode(integrationList, q.Cursor); err != nil {
 			return nil, "", err
 		}
 	}
-	size := pageSize(q.Limit)
+	size := page.Size(q.Limit)
 	query, args := listIntegrations, []any{q.Tenant, after, size + 1}
 	if q.Provider != "" {
 		query, args = listIntegrationsOfProvider, []any{q.Tenant, q.Provider, after, size + 1}
@@ -79,8 +80,8 @@ func (s *Store) Integrations(ctx context.Context, q enlace.IntegrationQuery) ([]
 	if err != nil {
 		return nil, "", err
 	}
-	page, next := cut(rows, size, integrationList, func(in enlace.Integration) string { return in.ID })
-	return page, next, nil
+	rows, next := page.Cut(rows, size, integrationList, func(in enlace.Integration) string { return in.ID })
+	return rows, next, nil
 }
 
 // UpdateIntegration implements [enlace.IntegrationStore].

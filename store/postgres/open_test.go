@@ -144,7 +144,7 @@ func appliedOnce(t *testing.T, s *postgres.Store) (highest int) {
 	}
 	var rows int
 	err = s.Pool().QueryRow(t.Context(), `SELECT max(version_id), count(*) FROM `+s.Schema()+`.`+postgres.VersionTable+` WHERE version_id > 0`).Scan(&highest, &rows)
-	if err != nil || highest != len(names) || rows != len(names) {
+	if err != nil || !strings.HasPrefix(names[len(names)-1], fmt.Sprintf("%05d_", highest)) || rows != len(names) {
 		t.Errorf("version %d in %d rows after %d migrations (%v)", highest, rows, len(names), err)
 	}
 	return highest

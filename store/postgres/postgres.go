@@ -29,6 +29,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/internal/sqlstore"
 )
 
 const (
@@ -70,12 +71,16 @@ type Options struct {
 // Errors of the server come as a [*pgconn.PgError] that holds no more than
 // what is known to be free of stored values.
 type Store struct {
+	*shared
 	pool   *pgxpool.Pool
 	own    bool // the pool was made by Open
 	schema string
 	mode   pgx.QueryExecMode
 	lease  time.Duration
 }
+
+// shared are the concerns whose statements all SQL stores have in common.
+type shared = sqlstore.Store
 
 var (
 	_ enlace.Store              = (*Store)(nil)
@@ -134,6 +139,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, o Options) (*Store, error) {
 		return nil, fmt.Errorf("postgres: open: %w: the pool is nil", enlace.ErrInvalid)
 	}
 	s := &Store{pool: pool, schema: o.Schema, mode: o.ExecMode, lease: o.Lease}
+	s.shared = sqlstore.New(sharedDatabase{s})
 	var encoding string
 	if err := s.row(ctx, "open", []any{&encoding}, `SELECT getdatabaseencoding()::text`); err != nil {
 		return nil, err

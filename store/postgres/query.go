@@ -31,7 +31,7 @@ func (s *Store) exec(ctx context.Context, op, statement string, args ...any) (in
 
 // execRaw is exec with the driver's error, for those who judge it.
 func (s *Store) execRaw(ctx context.Context, statement string, args ...any) (changed int64, err error) {
-	err = s.run(ctx, s.pool, statement, args, func(rows pgx.Rows) error {
+	err = s.run(ctx, s.querier(ctx), statement, args, func(rows pgx.Rows) error {
 		rows.Close()
 		changed = rows.CommandTag().RowsAffected()
 		return nil
@@ -41,7 +41,7 @@ func (s *Store) execRaw(ctx context.Context, statement string, args ...any) (cha
 
 // row reads the first row of a query into dest. No row is pgx.ErrNoRows, as it is.
 func (s *Store) row(ctx context.Context, op string, dest []any, query string, args ...any) error {
-	err := s.rowRaw(ctx, s.pool, dest, query, args...)
+	err := s.rowRaw(ctx, s.querier(ctx), dest, query, args...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return pgx.ErrNoRows
 	}
@@ -64,7 +64,7 @@ func (s *Store) rowRaw(ctx context.Context, on querier, dest []any, query string
 // selectAll reads all rows of a query.
 func selectAll[T any](ctx context.Context, s *Store, op string, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	var all []T
-	err := s.run(ctx, s.pool, query, args, func(rows pgx.Rows) error {
+	err := s.run(ctx, s.querier(ctx), query, args, func(rows pgx.Rows) error {
 		defer rows.Close()
 		all = nil
 		for rows.Next() {
@@ -87,6 +87,14 @@ type querier interface {
 	Query(ctx context.Context, statement string, args ...any) (pgx.Rows, error)
 }
 
+// querier is where ctx reads and writes: in its transaction, if it carries one.
+func (s *Store) querier(ctx context.Context) querier {
+	if tx, ok := s.Tx(ctx); ok {
+		return tx
+	}
+	return s.pool
+}
+
 type scanner interface{ Scan(dest ...any) error }
 
 // serializationTries bounds how often a statement is repeated that the server
@@ -95,7 +103,8 @@ const serializationTries = 100
 
 // run sends one statement and lets read have its rows. A statement that lost
 // against another one (a deadlock, or a database whose default isolation is
-// stricter than usual) had no effect and is repeated.
+// stricter than usual) had no effect and is repeated, unless it was part of a
+// transaction, which is lost as a whole.
 func (s *Store) run(ctx context.Context, on querier, statement string, args []any, read func(pgx.Rows) error) error {
 	if err := checkText(args); err != nil {
 		return err
@@ -105,7 +114,8 @@ func (s *Store) run(ctx context.Context, on querier, statement string, args []an
 	tries := 0
 	again := func(err error) bool {
 		tries++
-		return tries < serializationTries && rolledBack(err)
+		_, inside := on.(pgx.Tx)
+		return tries < serializationTries && rolledBack(err) && !inside
 	}
 	return retry(ctx, again, func() error {
 		rows, err := on.Query(ctx, statement, args...)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/internal/page"
 )
 
 const (
@@ -67,7 +68,7 @@ func (s *Store) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, stri
 		}
 		started, id = pgtype.Timestamptz{Time: last.started, Valid: true}, last.id
 	}
-	size := pageSize(q.Limit)
+	size := page.Size(q.Limit)
 	query, args := listRuns, []any{q.Tenant, started, id, size + 1}
 	if q.Integration != "" {
 		query, args = listRunsOfIntegration, []any{q.Tenant, q.Integration, started, id, size + 1}
@@ -76,10 +77,10 @@ func (s *Store) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, stri
 	if err != nil {
 		return nil, "", err
 	}
-	page, next := cut(rows, size, runList, func(run enlace.Run) string {
+	rows, next := page.Cut(rows, size, runList, func(run enlace.Run) string {
 		return runPosition{run.StartedAt, run.ID}.String()
 	})
-	return page, next, nil
+	return rows, next, nil
 }
 
 // runPosition is where a run stands in the list.
@@ -93,7 +94,7 @@ func (p runPosition) String() string {
 }
 
 func parseRunPosition(cursor string) (runPosition, error) {
-	text, err := decodeCursor(runList, cursor)
+	text, err := page.Decode(runList, cursor)
 	if err != nil {
 		return runPosition{}, err
 	}
@@ -101,7 +102,7 @@ func parseRunPosition(cursor string) (runPosition, error) {
 	micros, err := strconv.ParseInt(started, 10, 64)
 	at := time.UnixMicro(micros).UTC()
 	if err != nil || id == "" || at.Year() < 0 || at.Year() > 9999 { // far within what PostgreSQL keeps
-		return runPosition{}, errCursor
+		return runPosition{}, page.ErrCursor
 	}
 	return runPosition{at, id}, nil
 }

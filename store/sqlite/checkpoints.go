@@ -26,7 +26,7 @@ const (
 // LoadCheckpoint implements [enlace.CheckpointStore].
 func (s *Store) LoadCheckpoint(ctx context.Context, ref enlace.Ref, entity string) (enlace.Checkpoint, error) {
 	var cp enlace.Checkpoint
-	err := s.read.QueryRowContext(ctx, selectCheckpoint, ref.Tenant, ref.ID, entity).
+	err := s.reader(ctx).QueryRowContext(ctx, selectCheckpoint, ref.Tenant, ref.ID, entity).
 		Scan(&cp.Resume, &cp.Mark, &cp.Scope, &cp.Version, asTime{&cp.UpdatedAt})
 	if errors.Is(err, sql.ErrNoRows) {
 		return enlace.Checkpoint{}, nil

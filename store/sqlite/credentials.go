@@ -60,7 +60,7 @@ const (
 // LoadCredential implements [enlace.CredentialStore].
 func (s *Store) LoadCredential(ctx context.Context, key enlace.CredentialKey) (enlace.Sealed, error) {
 	var value sealedColumns
-	err := s.read.QueryRowContext(ctx, selectCredential, key.Tenant, key.ID, key.Name).Scan(value.columns()...)
+	err := s.reader(ctx).QueryRowContext(ctx, selectCredential, key.Tenant, key.ID, key.Name).Scan(value.columns()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return enlace.Sealed{}, enlace.ErrNoCredential
 	}
@@ -79,6 +79,9 @@ func (s *Store) LoadCredential(ctx context.Context, key enlace.CredentialKey) (e
 // gives the lease back and goes on.
 func (s *Store) UpdateCredential(ctx context.Context, key enlace.CredentialKey,
 	fn func(ctx context.Context, cur *enlace.Sealed, interrupted bool) (*enlace.Sealed, error)) error {
+	if _, inside := s.Tx(ctx); inside {
+		return enlace.ErrInTransaction
+	}
 	l, err := s.waitForLease(ctx, key)
 	if err != nil {
 		return err
@@ -199,7 +202,7 @@ func (s *Store) Credentials(ctx context.Context, tenant string) iter.Seq2[enlace
 			return key, err
 		}
 		for {
-			keys, err := selectAll(ctx, s.read, "credentials", scan, listCredentials, tenant, last.ID, last.Name, keysPerPage)
+			keys, err := selectAll(ctx, s.reader(ctx), "credentials", scan, listCredentials, tenant, last.ID, last.Name, keysPerPage)
 			if err != nil {
 				yield(enlace.CredentialKey{}, err)
 				return

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/internal/page"
 )
 
 const (
@@ -48,7 +49,7 @@ func (s *Store) CreateIntegration(ctx context.Context, in enlace.Integration) er
 
 // Integration implements [enlace.IntegrationStore].
 func (s *Store) Integration(ctx context.Context, ref enlace.Ref) (enlace.Integration, error) {
-	in, err := scanIntegration(s.read.QueryRowContext(ctx, selectIntegration, ref.Tenant, ref.ID))
+	in, err := scanIntegration(s.reader(ctx).QueryRowContext(ctx, selectIntegration, ref.Tenant, ref.ID))
 	if errors.Is(err, sql.ErrNoRows) {
 		return enlace.Integration{}, enlace.ErrNotFound
 	}
@@ -60,21 +61,21 @@ func (s *Store) Integrations(ctx context.Context, q enlace.IntegrationQuery) ([]
 	after := ""
 	if q.Cursor != "" {
 		var err error
-		if after, err = decodeCursor(integrationList, q.Cursor); err != nil {
+		if after, err = page.Decode(integrationList, q.Cursor); err != nil {
 			return nil, "", err
 		}
 	}
-	size := pageSize(q.Limit)
+	size := page.Size(q.Limit)
 	query, args := listIntegrations, []any{q.Tenant, after, size + 1}
 	if q.Provider != "" {
 		query, args = listIntegrationsOfProvider, []any{q.Tenant, q.Provider, after, size + 1}
 	}
-	rows, err := selectAll(ctx, s.read, "integrations", scanIntegration, query, args...)
+	rows, err := selectAll(ctx, s.reader(ctx), "integrations", scanIntegration, query, args...)
 	if err != nil {
 		return nil, "", err
 	}
-	page, next := cut(rows, size, integrationList, func(in enlace.Integration) string { return in.ID })
-	return page, next, nil
+	rows, next := page.Cut(rows, size, integrationList, func(in enlace.Integration) string { return in.ID })
+	return rows, next, nil
 }
 
 // UpdateIntegration implements [enlace.IntegrationStore].

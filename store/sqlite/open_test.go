@@ -177,7 +177,7 @@ func TestMigrationsAreAppliedOnce(t *testing.T) {
 	}
 	group.Wait()
 	highest, rows := version(t, open(t, path, sqlite.Options{}))
-	if highest != len(files) || rows != len(files)+1 { // goose notes version 0 too
+	if newest := fmt.Sprintf("%05d_", highest); !strings.HasPrefix(files[len(files)-1], newest) || rows != len(files)+1 { // goose notes version 0 too
 		t.Errorf("version %d in %d rows after %d migrations", highest, rows, len(files))
 	}
 }

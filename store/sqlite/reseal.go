@@ -36,42 +36,43 @@ func (s *Store) CredentialsNotSealedBy(ctx context.Context, keyID uint64, after 
 		v.Sealed = *columns.sealed()
 		return v, nil
 	}
-	return selectAll(ctx, s.read, "list sealed credentials", scan, selectNotSealedBy,
+	return selectAll(ctx, s.reader(ctx), "list sealed credentials", scan, selectNotSealedBy,
 		after.Tenant, after.ID, after.Name, int64(keyID), max(limit, 0))
 }
 
 // ResealCredentials implements [enlace.CredentialResealer], in one transaction.
-func (s *Store) ResealCredentials(ctx context.Context, values []enlace.StoredCredential) (int, error) {
+func (s *Store) ResealCredentials(ctx context.Context, values []enlace.StoredCredential) (replaced int, err error) {
 	const op = "reseal credentials"
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, failed(op, err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	update, err := tx.PrepareContext(ctx, resealCredential)
-	if err != nil {
-		return 0, failed(op, err)
-	}
-	defer update.Close()
-	replaced := 0
-	for _, v := range values {
-		result, err := update.ExecContext(ctx, v.Data, int64(v.KeyID), v.Tenant, v.ID, v.Name, v.Version)
+	err = s.Transact(ctx, func(ctx context.Context) error {
+		tx, _ := s.Tx(ctx)
+		update, err := tx.PrepareContext(ctx, resealCredential)
 		if err != nil {
-			return 0, failed(op, err)
+			return failed(op, err)
 		}
-		n, err := result.RowsAffected()
-		if err != nil {
-			return 0, failed(op, err)
+		defer update.Close()
+		for _, v := range values {
+			result, err := update.ExecContext(ctx, v.Data, int64(v.KeyID), v.Tenant, v.ID, v.Name, v.Version)
+			if err != nil {
+				return failed(op, err)
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return failed(op, err)
+			}
+			replaced += int(n)
 		}
-		replaced += int(n)
+		return nil
+	})
+	if err != nil {
+		return 0, err
 	}
-	return replaced, failed(op, tx.Commit())
+	return replaced, nil
 }
 
 // LoadKeyring implements [enlace.KeyringStore].
 func (s *Store) LoadKeyring(ctx context.Context) (enlace.KeyringRecord, error) {
 	var r enlace.KeyringRecord
-	err := s.read.QueryRowContext(ctx, `SELECT data, version FROM enlace_keyring WHERE id = 1`).Scan(&r.Data, &r.Version)
+	err := s.reader(ctx).QueryRowContext(ctx, `SELECT data, version FROM enlace_keyring WHERE id = 1`).Scan(&r.Data, &r.Version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return enlace.KeyringRecord{}, nil
 	}

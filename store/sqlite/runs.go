@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/internal/page"
 )
 
 const (
@@ -47,7 +48,7 @@ func (s *Store) SaveRun(ctx context.Context, run enlace.Run) error {
 
 // Run implements [enlace.RunStore].
 func (s *Store) Run(ctx context.Context, tenant, id string) (enlace.Run, error) {
-	run, err := scanRun(s.read.QueryRowContext(ctx, selectRun, tenant, id))
+	run, err := scanRun(s.reader(ctx).QueryRowContext(ctx, selectRun, tenant, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return enlace.Run{}, enlace.ErrNotFound
 	}
@@ -63,19 +64,19 @@ func (s *Store) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, stri
 			return nil, "", err
 		}
 	}
-	size := pageSize(q.Limit)
+	size := page.Size(q.Limit)
 	query, args := listRuns, []any{q.Tenant, last.started, last.id, size + 1}
 	if q.Integration != "" {
 		query, args = listRunsOfIntegration, []any{q.Tenant, q.Integration, last.started, last.id, size + 1}
 	}
-	rows, err := selectAll(ctx, s.read, "runs", scanRun, query, args...)
+	rows, err := selectAll(ctx, s.reader(ctx), "runs", scanRun, query, args...)
 	if err != nil {
 		return nil, "", err
 	}
-	page, next := cut(rows, size, runList, func(run enlace.Run) string {
+	rows, next := page.Cut(rows, size, runList, func(run enlace.Run) string {
 		return runPosition{run.StartedAt.UnixMicro(), run.ID}.String()
 	})
-	return page, next, nil
+	return rows, next, nil
 }
 
 // runPosition is where a run stands in the list.
@@ -87,14 +88,14 @@ type runPosition struct {
 func (p runPosition) String() string { return strconv.FormatInt(p.started, 10) + ":" + p.id }
 
 func parseRunPosition(cursor string) (runPosition, error) {
-	text, err := decodeCursor(runList, cursor)
+	text, err := page.Decode(runList, cursor)
 	if err != nil {
 		return runPosition{}, err
 	}
 	started, id, _ := strings.Cut(text, ":")
 	micros, err := strconv.ParseInt(started, 10, 64)
 	if err != nil || id == "" {
-		return runPosition{}, errCursor
+		return runPosition{}, page.ErrCursor
 	}
 	return runPosition{micros, id}, nil
 }

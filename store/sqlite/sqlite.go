@@ -24,6 +24,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/internal/sqlstore"
 )
 
 // DefaultLease is how long a credential is reserved for one update, if
@@ -46,6 +47,8 @@ type Options struct {
 // method is safe for concurrent use, also by several processes with the same
 // file.
 type Store struct {
+	*shared
+
 	// A SQLite file has one writer at a time. With a single connection the
 	// writers of this process queue for it in order, instead of each asking for
 	// the file's lock again and again until its busy timeout.
@@ -54,6 +57,9 @@ type Store struct {
 	host  *sql.DB
 	lease time.Duration
 }
+
+// shared are the concerns whose statements all SQL stores have in common.
+type shared = sqlstore.Store
 
 var (
 	_ enlace.Store              = (*Store)(nil)
@@ -81,6 +87,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 		return nil, failed("open", err)
 	}
 	s := &Store{lease: o.Lease}
+	s.shared = sqlstore.New(sharedDatabase{s})
 	if err := s.connect(path); err != nil {
 		return nil, errors.Join(failed("open", err), s.Close())
 	}
@@ -132,7 +139,8 @@ func dataSource(path string, pragmas ...string) string {
 // DB returns a connection pool on the file for the host's own tables, whose
 // names must not begin with "enlace_". Transactions take the write lock when
 // they begin; the store's own writes wait for them, for five seconds at most.
-// So do not call the service inside of one. The pool is closed with the store.
+// So do not call the service inside of one; use Transact and [Store.Tx] for
+// what shall change together with the store's rows. The pool is closed with the store.
 func (s *Store) DB() *sql.DB { return s.host }
 
 // Close closes the file. End what uses the store first: an update of a
@@ -145,16 +153,6 @@ func (s *Store) Close() error {
 		}
 	}
 	return failed("close", errors.Join(errs...))
-}
-
-// exec runs one writing statement and returns how many rows it changed.
-func (s *Store) exec(ctx context.Context, op, query string, args ...any) (int64, error) {
-	result, err := s.write.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, failed(op, err)
-	}
-	changed, err := result.RowsAffected()
-	return changed, failed(op, err)
 }
 
 // failed says which operation an error belongs to. Arguments are left out: they

@@ -22,6 +22,7 @@ func TestShared(t *testing.T, open func(t *testing.T) (a, b enlace.Store)) {
 		{"SameData", sharedData},
 		{"OneAtATime", func(t *testing.T, a, b enlace.Store) { credentialCounter(t, a, b) }},
 		{"OneWriterPerVersion", func(t *testing.T, a, b enlace.Store) { checkpointRace(t, a, b, 100) }},
+		{"OneLeaseHolder", func(t *testing.T, a, b enlace.Store) { leaseRace(t, a, b) }},
 		{"FnContextEndsBeforeLease", sharedFnContext},
 		{"LostLease", sharedLostLease},
 		{"Interrupted", sharedInterrupted},

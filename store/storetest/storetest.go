@@ -35,32 +35,45 @@ type check struct {
 // [enlace.KeyringStore]. The leases of the store should
 // be longer than a stall of the machine: its default is right.
 func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
-	for _, group := range []struct {
-		name   string
-		checks []check
-	}{
+	testGroups(t, open, []group{
 		{"Integrations", integrationChecks},
-		{"Credentials", credentialChecks},
 		{"Checkpoints", checkpointChecks},
 		{"Runs", runChecks},
-		{"All", generalChecks},
-	} {
-		t.Run(group.name, func(t *testing.T) {
-			for _, c := range group.checks {
-				t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
-			}
+		{"Leases", leaseChecks},
+		{"Transactions", transactionChecks},
+	})
+	TestCredentials(t, open)
+	if _, ok := open(t).(enlace.KeyringStore); ok {
+		t.Run("Keyring", func(t *testing.T) {
+			TestKeyring(t, func(t *testing.T) enlace.KeyringStore { return open(t).(enlace.KeyringStore) })
 		})
 	}
+}
+
+// TestCredentials is the part of the suite for a store of credentials only: open
+// joins it with another store, such as that of store/memory, for the rest.
+func TestCredentials(t *testing.T, open func(t *testing.T) enlace.Store) {
+	testGroups(t, open, []group{{"Credentials", credentialChecks}, {"All", generalChecks}})
 	t.Run("Model", func(t *testing.T) { testModel(t, open) })
-	store := open(t)
-	if _, ok := store.(enlace.CredentialResealer); ok {
+	if _, ok := open(t).(enlace.CredentialResealer); ok {
 		t.Run("Resealer", func(t *testing.T) {
 			TestResealer(t, func(t *testing.T) enlace.CredentialStore { return open(t) })
 		})
 	}
-	if _, ok := store.(enlace.KeyringStore); ok {
-		t.Run("Keyring", func(t *testing.T) {
-			TestKeyring(t, func(t *testing.T) enlace.KeyringStore { return open(t).(enlace.KeyringStore) })
+}
+
+// group is the checks of one concern.
+type group struct {
+	name   string
+	checks []check
+}
+
+func testGroups(t *testing.T, open func(t *testing.T) enlace.Store, groups []group) {
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			for _, c := range g.checks {
+				t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+			}
 		})
 	}
 }
