@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,14 +25,44 @@ const target = "https://hooks.example.com/rd/t1?x=1"
 type receiver struct {
 	t       *testing.T
 	adapter enlace.WebhookReceiver
-	secret  enlace.Secret
-	status  int // of answers to good deliveries
 
-	mu         sync.Mutex
+	mu     sync.Mutex
+	secret enlace.Secret
+	status int // of answers to good deliveries
+	got    received
+}
+
+// received is what a receiver took so far.
+type received struct {
 	deliveries []enlace.Delivery
 	events     []enlace.Event
 	challenges int
 	refused    int
+}
+
+// seen returns what was received so far. Deliveries come in goroutines of their
+// own, and sleeping until they are over does not order them before the sleeper:
+// the lock does.
+func (r *receiver) seen() received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	got := r.got
+	got.deliveries, got.events = slices.Clone(got.deliveries), slices.Clone(got.events)
+	return got
+}
+
+// expect has deliveries checked against another secret.
+func (r *receiver) expect(secret enlace.Secret) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.secret = secret
+}
+
+// answer has good deliveries answered with another status.
+func (r *receiver) answer(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status = status
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
@@ -39,12 +70,12 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	defer r.mu.Unlock()
 	body, _ := io.ReadAll(q.Body)
 	if c, ok := r.adapter.(enlace.WebhookChallenger); ok && c.AnswerChallenge(w, q, body) {
-		r.challenges++
+		r.got.challenges++
 		return
 	}
 	d := enlace.Delivery{Method: q.Method, URL: q.URL, Header: q.Header, Body: body, ReceivedAt: time.Now()}
 	if err := r.adapter.Verifier().Verify(d, []enlace.Secret{r.secret}); err != nil {
-		r.refused++
+		r.got.refused++
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -52,7 +83,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if err != nil {
 		r.t.Errorf("%s: %v", body, err)
 	}
-	r.deliveries, r.events = append(r.deliveries, d), append(r.events, events...)
+	r.got.deliveries, r.got.events = append(r.got.deliveries, d), append(r.got.events, events...)
 	w.WriteHeader(r.status)
 }
 
@@ -77,37 +108,37 @@ func TestMarketingWebhooks(t *testing.T) {
 				}
 			}
 			s := account.Stats().Routes
-			if r.challenges != 2 || s["POST /integrations/webhooks"].Requests != 2 || s["PUT /integrations/webhooks/{uuid}"].Requests != 0 {
-				t.Errorf("%d validation calls, %+v", r.challenges, s)
+			if r.seen().challenges != 2 || s["POST /integrations/webhooks"].Requests != 2 || s["PUT /integrations/webhooks/{uuid}"].Requests != 0 {
+				t.Errorf("%d validation calls, %+v", r.seen().challenges, s)
 			}
 			account.Convert(email, "orcamento", map[string]any{"company_name": "Padaria Aurora"})
 			account.Wait() // deliveries have no order
 			account.MarkOpportunity(uuid)
 			account.Wait()
-			if len(r.events) != 2 || r.refused != 0 {
-				t.Fatalf("%d events, %d refused", len(r.events), r.refused)
+			if len(r.seen().events) != 2 || r.seen().refused != 0 {
+				t.Fatalf("%d events, %d refused", len(r.seen().events), r.seen().refused)
 			}
 			for i, want := range []string{rdstation.EventConverted, rdstation.EventMarkedOpportunity} {
-				e := r.events[i]
+				e := r.seen().events[i]
 				if e.Type != want || e.Record.ID != uuid || e.Record.Entity != "contacts" || e.Record.Data != nil || e.At.IsZero() || len(e.ID) != 64 {
 					t.Errorf("%s: %s of %s, at %v, id %s", e.Payload, e.Type, e.Record.ID, e.At, e.ID)
 				}
 			}
 			var payload rdstation.ContactEvent
-			if err := json.Unmarshal(r.events[0].Payload, &payload); err != nil || payload.Contact.Company.Name != "Padaria Aurora" ||
+			if err := json.Unmarshal(r.seen().events[0].Payload, &payload); err != nil || payload.Contact.Company.Name != "Padaria Aurora" ||
 				payload.Contact.Funnel == nil || payload.Contact.Email != email || payload.Identifier != "orcamento" || payload.Contact.Custom["cf_segmento"] == nil {
 				t.Errorf("%+v, %v", payload, err)
 			}
 			// A new secret replaces the addresses.
 			old := r.secret
-			r.secret = enlace.NewSecret("c4n4ry-an0ther-s3cr3t")
+			r.expect(enlace.NewSecret("c4n4ry-an0ther-s3cr3t"))
 			if err := m.EnsureWebhook(ctx, c, target, r.secret); err != nil {
 				t.Fatal(err)
 			}
 			account.Convert(email, "orcamento", nil)
 			account.Wait()
-			if hooks := must[[]rdstation.Webhook](t)(m.Webhooks(ctx, c)); len(r.events) != 3 || len(hooks) != 2 || hooks[0].PlatformAccountID != "818000000000436400" {
-				t.Errorf("%d events, %+v", len(r.events), hooks)
+			if hooks := must[[]rdstation.Webhook](t)(m.Webhooks(ctx, c)); len(r.seen().events) != 3 || len(hooks) != 2 || hooks[0].PlatformAccountID != "818000000000436400" {
+				t.Errorf("%d events, %+v", len(r.seen().events), hooks)
 			}
 			if err := m.RemoveWebhook(ctx, c, target); err != nil {
 				t.Fatal(err)
@@ -117,7 +148,7 @@ func TestMarketingWebhooks(t *testing.T) {
 			}
 			account.Convert(email, "orcamento", nil)
 			account.Wait()
-			if len(r.events) != 3 {
+			if len(r.seen().events) != 3 {
 				t.Error("delivered after the removal")
 			}
 			h.showsNoSecret(old.Reveal(), r.secret.Reveal())
@@ -137,22 +168,22 @@ func TestRepeatedDeliveries(t *testing.T) {
 		if err := m.EnsureWebhook(t.Context(), h.conn(), target, r.secret); err != nil {
 			t.Fatal(err)
 		}
-		r.status = http.StatusServiceUnavailable
+		r.answer(http.StatusServiceUnavailable)
 		account.Convert(email, "orcamento", nil)
 		time.Sleep(24 * time.Hour)
-		if len(r.events) != 4 { // three retries
-			t.Fatalf("%d deliveries", len(r.events))
+		if len(r.seen().events) != 4 { // three retries
+			t.Fatalf("%d deliveries", len(r.seen().events))
 		}
 		account.Convert(email, "orcamento", nil)
 		time.Sleep(24 * time.Hour)
 		ids := map[string]int{}
-		for _, e := range r.events {
+		for _, e := range r.seen().events {
 			ids[e.ID]++
 		}
-		if len(ids) != 2 || ids[r.events[0].ID] != 4 {
+		if len(ids) != 2 || ids[r.seen().events[0].ID] != 4 {
 			t.Errorf("%v", ids)
 		}
-		if string(r.deliveries[0].Body) == string(r.deliveries[1].Body) {
+		if string(r.seen().deliveries[0].Body) == string(r.seen().deliveries[1].Body) {
 			t.Error("the fake repeats the same bytes; then the test shows nothing")
 		}
 	})
@@ -247,8 +278,8 @@ func TestOldForm(t *testing.T) {
 		other := account.PutContact(map[string]any{"email": "o@example.com"})
 		account.SendLeads("https://hooks.example.com/?token="+r.secret.Reveal(), uuid, other)
 		account.Wait()
-		if len(r.events) != 2 || r.events[0].Type != rdstation.EventLeads || r.events[0].Record.ID != uuid || r.events[1].Record.ID != other || r.events[0].ID == r.events[1].ID {
-			t.Errorf("%+v", r.events)
+		if len(r.seen().events) != 2 || r.seen().events[0].Type != rdstation.EventLeads || r.seen().events[0].Record.ID != uuid || r.seen().events[1].Record.ID != other || r.seen().events[0].ID == r.seen().events[1].ID {
+			t.Errorf("%+v", r.seen().events)
 		}
 	})
 }
@@ -302,23 +333,23 @@ func TestCRMWebhooks(t *testing.T) {
 			account.Wait()
 			account.DeleteCRM(rdstationtest.CRMDeals, deal)
 			account.Wait()
-			if len(r.events) != 3 || r.refused != 0 {
-				t.Fatalf("%d events, %d refused", len(r.events), r.refused)
+			if len(r.seen().events) != 3 || r.seen().refused != 0 {
+				t.Fatalf("%d events, %d refused", len(r.seen().events), r.seen().refused)
 			}
 			for i, want := range []string{"crm_deal_created", "crm_deal_updated", "crm_deal_deleted"} {
-				e := r.events[i]
+				e := r.seen().events[i]
 				if e.Type != want || e.Record.ID != deal || e.Record.Entity != "deals" || e.Record.Deleted != (i == 2) || e.Record.Data != nil || e.ID == "" || e.At.IsZero() {
 					t.Errorf("%s: %s of %s, at %v, id %s", e.Payload, e.Type, e.Record.ID, e.At, e.ID)
 				}
 			}
-			r.secret = enlace.NewSecret("c4n4ry-an0ther-s3cr3t")
+			r.expect(enlace.NewSecret("c4n4ry-an0ther-s3cr3t"))
 			if err := test.adapter.EnsureWebhook(ctx, c, target, r.secret); err != nil {
 				t.Fatal(err)
 			}
 			account.PutCRM(rdstationtest.CRMTasks, map[string]any{"name": "Ligar", "type": "call"})
 			account.Wait()
-			if len(r.events) != 4 || r.events[3].Record.Entity != "tasks" {
-				t.Errorf("%+v, %d refused", r.events, r.refused)
+			if len(r.seen().events) != 4 || r.seen().events[3].Record.Entity != "tasks" {
+				t.Errorf("%+v, %d refused", r.seen().events, r.seen().refused)
 			}
 			for range 2 {
 				if err := test.adapter.RemoveWebhook(ctx, c, target); err != nil {
@@ -327,7 +358,7 @@ func TestCRMWebhooks(t *testing.T) {
 			}
 			account.PutCRM(rdstationtest.CRMDeals, map[string]any{"name": "Forno"})
 			account.Wait()
-			if len(r.events) != 4 {
+			if len(r.seen().events) != 4 {
 				t.Error("delivered after the removal")
 			}
 			for _, bad := range []string{"", "x", "ftp://x/", "https://"} {

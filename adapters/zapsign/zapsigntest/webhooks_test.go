@@ -359,9 +359,10 @@ func TestF47Expiry(t *testing.T) {
 		// A new deadline opens it again, and the old plan is off.
 		call(t, api, "PUT", "docs/"+d+"/", `{"date_limit_to_sign":"2000-01-20T12:00:00.000Z"}`).want(t, 200, nil)
 		call(t, api, "PUT", "docs/"+d+"/", `{"date_limit_to_sign":"2000-01-21T12:00:00.000Z"}`).want(t, 200, nil)
+		before = len(rc.all()) // before the delivery that Open starts
 		must(t, api.Open(s[0]))
-		before = len(rc.all())
 		time.Sleep(20 * 24 * time.Hour)
+		synctest.Wait()
 		if got := rc.events()[before:]; len(got) != 5 {
 			t.Errorf("%v", got) // doc_viewed, three alerts, doc_expired
 		}
