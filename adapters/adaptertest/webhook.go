@@ -114,7 +114,7 @@ func forgeriesOf(d enlace.Delivery, v enlace.Verifier, secrets []enlace.Secret) 
 			all = append(all, forgery{fmt.Sprintf("%s %s: %s", place.kind, place.name, what), place.with(d, values), secrets})
 		}
 	}
-	if _, signed := v.(enlace.HMACVerifier); signed {
+	if v.Proof(d).Signed {
 		altered := d
 		altered.Body = append(bytes.Clone(d.Body), ' ')
 		all = append(all, forgery{"an altered body", altered, secrets})
