@@ -25,6 +25,10 @@ type SchemaField struct {
 	Title   string   `json:"title,omitempty"`   // what people call it, in any language known
 	Aliases []string `json:"aliases,omitempty"` // further names
 	Type    Type     `json:"type,omitempty"`
+	// List says that the field is an array of such values; Samples are of its elements then.
+	List bool `json:"list,omitempty"`
+	// ReadOnly says that the account does not take the field back.
+	ReadOnly bool `json:"read_only,omitempty"`
 	// Samples are values of the field. They are personal data: leave them out before a schema goes
 	// to somebody else, such as a language model.
 	Samples []json.RawMessage `json:"samples,omitempty"`
@@ -40,8 +44,8 @@ const (
 )
 
 // SchemaOf returns what records show: the paths of their members, and a few samples of each.
-// Arrays are one field. It looks at a thousand records at most and passes over those that are not
-// valid JSON.
+// Arrays are one field, a list if they hold scalars. It looks at a thousand records at most and
+// passes over those that are not valid JSON.
 func SchemaOf(records iter.Seq[json.RawMessage]) Schema {
 	var schema Schema
 	known := make(map[string]int)
@@ -80,7 +84,21 @@ func (s *Schema) learn(record json.RawMessage, prefix string, depth int, known m
 			known[path] = i
 			s.Fields = append(s.Fields, SchemaField{Path: path})
 		}
-		s.Fields[i].sample(scanner.Value())
+		s.Fields[i].learn(scanner.Value())
+	}
+}
+
+// learn takes a value, or an array of scalars, for a sample.
+func (f *SchemaField) learn(value json.RawMessage) {
+	if value[0] != '[' {
+		f.sample(value)
+		return
+	}
+	for element := range rawjson.Elements(value) {
+		if _, ok := scalarText(element); ok {
+			f.List = true
+			f.sample(element)
+		}
 	}
 }
 

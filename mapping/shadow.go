@@ -94,7 +94,7 @@ type FaultCount struct {
 }
 
 // Shadow applies the released mapping and a new one to stored raw payloads and reports what would change.
-// It writes nothing. It ends with the payloads, or at the options' bounds; end
+// released is nil if there is none; every value is new then. It writes nothing. It ends with the payloads, or at the options' bounds; end
 // the payloads to end it earlier.
 func Shadow(released, candidate *Compiled, payloads iter.Seq[json.RawMessage], o ShadowOptions) ShadowReport {
 	s := shadow{
@@ -123,7 +123,11 @@ type shadow struct {
 }
 
 func (s *shadow) payload(released, candidate *Compiled, payload json.RawMessage) {
-	before, oldErr := released.Apply(payload)
+	var before Result
+	var oldErr error
+	if released != nil {
+		before, oldErr = released.Apply(payload)
+	}
 	after, newErr := candidate.Apply(payload)
 	r := &s.report
 	switch {
@@ -185,7 +189,9 @@ type leaf struct {
 // compare adds the differences between two results and says whether there are any.
 func (s *shadow) compare(before, after json.RawMessage) (different bool) {
 	was, is := make(map[string]leaf), make(map[string]leaf)
-	leaves(before, "", "", 0, was)
+	if before != nil {
+		leaves(before, "", "", 0, was)
+	}
 	leaves(after, "", "", 0, is)
 	number := s.report.Payloads
 	for _, path := range slices.Sorted(maps.Keys(was)) {

@@ -52,6 +52,19 @@ func TestShadow(t *testing.T) {
 	}
 }
 
+// Before the first mapping there is nothing, and every value is new.
+func TestShadowOfTheFirstMapping(t *testing.T) {
+	first := must(mapping.Mapping{Name: "n", When: &mapping.Condition{Path: "b", Exists: mapping.No()},
+		Fields: []mapping.Field{{From: "a", To: "x.a", Type: mapping.Integer}}})
+	got := mapping.Shadow(nil, first, slices.Values(samples(`{"a":1}`, `{}`, `{"b":1}`, `{"a":"x"}`)), mapping.ShadowOptions{})
+	want := mapping.ShadowReport{Payloads: 4, Changed: 2, NewlySkipped: 1, NewlyRefused: 1,
+		Fields: []mapping.FieldDiff{{Path: "", Added: 1, Samples: []mapping.Sample{{1, "", "{}"}}}, {Path: "x.a", Added: 1, Samples: []mapping.Sample{{0, "", "0"}}}},
+		Faults: []mapping.FaultCount{{Field: "x.a", Reason: mapping.ReasonType, Count: 1}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestShadowIsBounded(t *testing.T) {
 	pass := func(from string) *mapping.Compiled {
 		return must(mapping.Mapping{Name: "n", Version: 1, Fields: []mapping.Field{{From: from, To: "r"}, {From: from + "q", To: "q", Type: mapping.Integer}}})

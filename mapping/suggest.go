@@ -220,7 +220,7 @@ func (l *lexicon) names(to, from *profile) (best float64, text string) {
 
 // suggestion makes the field: with a type only where there is something to convert.
 func (p *pairing) suggestion(to, from *profile) Suggestion {
-	f := Field{From: from.field.Path, To: to.field.Path, Type: to.typ}
+	f := Field{From: from.field.Path, To: to.field.Path, Type: to.typ, List: from.field.List, OneWay: from.field.ReadOnly}
 	if f.Type == Any || to.unlike(from) {
 		f.Type = from.typ
 	}
@@ -296,7 +296,7 @@ func refusal(s *Suggestion, local, account Schema) string {
 		s.Evidence[i].Text = strings.ToValidUTF8(e.Text[:min(len(e.Text), 2*MaxPath)], "")
 	}
 	f := s.Field
-	allowed := Field{From: f.From, To: f.To, Type: f.Type, FromFormat: f.FromFormat, ToFormat: f.ToFormat, Values: f.Values, Other: f.Other, List: f.List}
+	allowed := Field{From: f.From, To: f.To, Type: f.Type, FromFormat: f.FromFormat, ToFormat: f.ToFormat, Values: f.Values, Other: f.Other, List: f.List, OneWay: f.OneWay}
 	var source *SchemaField
 	for i := range account.Fields {
 		if account.Fields[i].Path == f.From {
@@ -317,12 +317,11 @@ func refusal(s *Suggestion, local, account Schema) string {
 	if err != nil {
 		return err.Error()
 	}
-	if r := (run{}); !f.List {
-		for _, sample := range source.Samples[:min(len(source.Samples), MaxSchemaSamples)] {
-			f := &c.root.fields[0]
-			if value, ok := cleanSample(sample); ok && !f.isNothing(value) && !r.scalar(f, "", value) {
-				return "a sample of the account cannot be converted"
-			}
+	var r run
+	for _, sample := range source.Samples[:min(len(source.Samples), MaxSchemaSamples)] {
+		f := &c.root.fields[0]
+		if value, ok := cleanSample(sample); ok && !f.isNothing(value) && !r.scalar(f, "", value) {
+			return "a sample of the account cannot be converted"
 		}
 	}
 	return ""

@@ -171,15 +171,40 @@ func TestSynonymsAliasesTitles(t *testing.T) {
 	}
 }
 
+// A list is mapped as one, and what the account does not take back goes one way.
+func TestWhatTheAccountSaysIsKept(t *testing.T) {
+	account := mapping.Schema{Fields: []mapping.SchemaField{
+		{Path: "etiquetas", List: true, Samples: samples(`"a"`, `"b"`)},
+		{Path: "data_criacao", ReadOnly: true, Type: mapping.Time},
+		{Path: "valores", List: true, Samples: samples(`"x"`)},
+	}}
+	local := mapping.Schema{Fields: []mapping.SchemaField{{Path: "tags", Type: mapping.Text}, {Path: "created_at", Type: mapping.Time}, {Path: "values", Type: mapping.Integer}}}
+	for _, s := range mapping.Suggest(local, account) {
+		f := s.Field
+		switch {
+		case f.To == "tags" && f.List && !f.OneWay:
+		case f.To == "created_at" && !f.List && f.OneWay:
+		default:
+			t.Errorf("%+v", s)
+		}
+	}
+	if got := pairs(mapping.Suggest(local, account)); got != "created_at<-data_criacao tags<-etiquetas" {
+		t.Error(got)
+	}
+}
+
 func TestSchemaOf(t *testing.T) {
 	s := mapping.SchemaOf(slices.Values(samples(
-		`{"id":1,"a.b":{"c":"x","d":{}},"list":[1],"":1,"no":null}`, `broken`, `[1]`, `{"id":1,"a.b":{"c":"y","e":""}}`, `{"id":2}`, `{"id":3}`, `{"id":4}`, `{"id":5}`, `{"id":6}`,
+		`{"id":1,"a.b":{"c":"x","d":{}},"list":[1,null,"2",{}],"objects":[{"x":1}],"":1,"no":null}`, `broken`, `[1]`, `{"id":1,"a.b":{"c":"y","e":""}}`, `{"id":2}`, `{"id":3}`, `{"id":4}`, `{"id":5}`, `{"id":6}`,
 		`{"long":"`+strings.Repeat("x", 1000)+`"}`)))
 	var got []string
 	for _, f := range s.Fields {
 		got = append(got, fmt.Sprintf("%s %s", f.Path, f.Samples))
+		if f.List != (f.Path == "list") {
+			t.Errorf("%s: a list %v", f.Path, f.List)
+		}
 	}
-	const want = `id [1 2 3 4 5] a\.b.c ["x" "y"] list [] no [] a\.b.e [] long []`
+	const want = `id [1 2 3 4 5] a\.b.c ["x" "y"] list [1 "2"] objects [] no [] a\.b.e [] long []`
 	if strings.Join(got, " ") != want {
 		t.Error(strings.Join(got, " "))
 	}
