@@ -24,6 +24,7 @@ import (
 //   - [Fetcher]: read records by their ids
 //   - [Pusher], refined by [BatchPusher]: create, update, upsert and delete records
 //   - [WebhookReceiver], with [WebhookRegistrar] and [WebhookChallenger]: take events
+//   - [MetadataDescriber]: tell which fields an account's records have
 //   - [HealthChecker]: one cheap authenticated request
 //   - [Authenticator]: only where no [AuthScheme] describes the provider
 //   - [Classifier]: judge the provider's answers
@@ -162,10 +163,11 @@ const (
 	CanCheckHealth
 	CanAuthenticate
 	CanClassify
+	CanDescribeFields
 )
 
 var capabilityNames = []string{"pull", "stream_pages", "fetch", "push", "push_batch", "receive_webhooks",
-	"register_webhooks", "answer_challenges", "check_health", "authenticate", "classify"}
+	"register_webhooks", "answer_challenges", "check_health", "authenticate", "classify", "describe_fields"}
 
 // Has says whether every capability of want is in c.
 func (c Capability) Has(want Capability) bool { return c&want == want }
@@ -188,7 +190,7 @@ func CapabilitiesOf(a IntegrationAdapter) Capability {
 		implements[Puller](a), implements[PageStreamer](a), implements[Fetcher](a), implements[Pusher](a),
 		implements[BatchPusher](a), implements[WebhookReceiver](a), implements[WebhookRegistrar](a),
 		implements[WebhookChallenger](a), implements[HealthChecker](a), implements[Authenticator](a),
-		implements[Classifier](a),
+		implements[Classifier](a), implements[MetadataDescriber](a),
 	} {
 		if has {
 			c |= 1 << i

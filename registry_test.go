@@ -233,6 +233,9 @@ func (able) Authorize(*http.Request, enlace.Credential) error                   
 func (able) Refresh(context.Context, *http.Client, *url.URL, enlace.Credential) (enlace.Credential, error) {
 	return enlace.Credential{}, nil
 }
+func (able) DescribeFields(context.Context, *enlace.Conn, string) ([]enlace.RecordField, error) {
+	return nil, nil
+}
 func (able) Classify(int, http.Header, []byte) error { return enlace.ErrDefault }
 
 // wrapper changes the title and forwards nothing else.
@@ -246,7 +249,7 @@ func (w wrapper) Describe() enlace.Descriptor {
 func (w wrapper) Unwrap() enlace.IntegrationAdapter { return w.inner }
 
 func TestCapabilities(t *testing.T) {
-	const all = "pull,stream_pages,fetch,push,push_batch,receive_webhooks,register_webhooks,answer_challenges,check_health,authenticate,classify"
+	const all = "pull,stream_pages,fetch,push,push_batch,receive_webhooks,register_webhooks,answer_challenges,check_health,authenticate,classify,describe_fields"
 	for name, test := range map[string]struct {
 		adapter enlace.IntegrationAdapter
 		want    string
