@@ -2,6 +2,7 @@ package bitrix24
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -50,7 +51,13 @@ func classifyForeign(status int, h http.Header) error {
 	if status == http.StatusUnauthorized {
 		return &enlace.Error{Kind: enlace.ErrAuth, Outcome: enlace.OutcomeNotRun, Status: status}
 	}
-	return enlace.ClassifyHTTP(status, h)
+	err := enlace.ClassifyHTTP(status, h)
+	if moved := movedTo(status, h); moved != nil {
+		if e, ok := errors.AsType[*enlace.Error](err); ok {
+			e.Err = moved
+		}
+	}
+	return err
 }
 
 // errorOf finds the error in a body that is an object: one with an error that is
