@@ -5,12 +5,25 @@
 // by change. A large list is read by several batches of id ranges at a time,
 // within the portal's published limits.
 //
-// An account is connected by an inbound webhook (its URL is a password) or by
-// OAuth 2.0. The published limits are those of every plan but Enterprise.
+// It writes them too, one by one or many in a batch, and no write that may have
+// happened is sent again; what is created with a key is found again by it. See
+// [Adapter.Push]. [Contact], [Company], [Deal] and [Lead] are there for Go programs:
 //
-// Deleted records cannot be seen by reading. An update within one second of the
-// moment a run began is read by the next run, which begins five minutes earlier
-// than the last one (setting "overlap").
+//	id, _, err := bitrix24.Create(ctx, conn, bitrix24.Deal{Title: "Order 77", Opportunity: "150.50"}, "order-77")
+//	deal, err := bitrix24.Get[bitrix24.Deal](ctx, conn, id)
+//
+// An account is connected by an inbound webhook (its URL is a password) or by
+// OAuth 2.0. Only an OAuth application can subscribe to events: ordinary ones
+// ([Subscribe]), which are lost if they are not taken at once, and offline ones
+// ([SubscribeOffline], [ProcessOffline]), which wait. An application that hears of
+// its installation proves it with [VerifyInstall].
+//
+// The published limits are those of every plan but Enterprise, whose portals allow
+// more than is used here.
+//
+// Deleted records cannot be seen by reading: events tell of them, and Fetch. An
+// update within one second of the moment a run began is read by the next run, which
+// begins five minutes earlier than the last one (setting "overlap").
 package bitrix24
 
 import (
@@ -28,6 +41,10 @@ import (
 var (
 	_ enlace.IntegrationAdapter = Adapter{}
 	_ enlace.PageStreamer       = Adapter{}
+	_ enlace.Fetcher            = Adapter{}
+	_ enlace.BatchPusher        = Adapter{}
+	_ enlace.WebhookReceiver    = Adapter{}
+	_ enlace.WebhookRegistrar   = Adapter{}
 	_ enlace.HealthChecker      = Adapter{}
 	_ enlace.Classifier         = Adapter{}
 )
@@ -47,14 +64,17 @@ type Adapter struct{}
 // Describe implements enlace.IntegrationAdapter.
 func (Adapter) Describe() enlace.Descriptor {
 	entity := func(name, title string, parents ...string) enlace.Entity {
-		return enlace.Entity{Name: name, Title: title, Operations: []enlace.Operation{enlace.OpRead},
-			Incremental: enlace.IncrementalUpdates, Parents: parents}
+		return enlace.Entity{Name: name, Title: title, Incremental: enlace.IncrementalUpdates, Parents: parents,
+			Operations: []enlace.Operation{enlace.OpRead, enlace.OpCreate, enlace.OpUpdate, enlace.OpUpsert, enlace.OpDelete}}
 	}
+	// Nothing but its id finds an item of a smart process again: it cannot be upserted.
+	items := entity("dynamic_*", "Smart process items")
+	items.Operations = []enlace.Operation{enlace.OpRead, enlace.OpCreate, enlace.OpUpdate, enlace.OpDelete}
 	return enlace.Descriptor{
-		Name: Name, Title: "Bitrix24", Version: "0.1.0",
+		Name: Name, Title: "Bitrix24", Version: "0.2.0",
 		DocsURL:  "https://apidocs.bitrix24.com/",
 		BaseURL:  "https://{portal}/rest/",
-		Features: []enlace.Feature{enlace.FeatureCRMSync},
+		Features: []enlace.Feature{enlace.FeatureCRMSync, enlace.FeatureRealTimeSync, enlace.FeatureBulkOperations, enlace.FeatureWebhooks},
 		Auth: []enlace.AuthScheme{
 			enlace.SecretURL{Name: SchemeWebhook, Title: "Inbound webhook", Pattern: `/rest/[0-9]+/[^/]+/?`,
 				Help: "https://<portal>/rest/<user id>/<secret>/, as the portal shows it"},
@@ -72,13 +92,15 @@ func (Adapter) Describe() enlace.Descriptor {
 				Help: "How many batches of a large list are read at a time. 1 reads page by page."},
 			{Name: "overlap", Label: "Overlap (s)", Kind: enlace.FieldInteger, Default: "300", Min: 0, Max: 86400,
 				Help: "How far before the last run a run by change begins, in seconds."},
+			{Name: "connector", Label: "Connector", Pattern: `[A-Za-z0-9_.-]{1,50}`,
+				Help: "Marks our writes, so that they do not come back as offline events (auth_connector). Needs a Professional plan."},
 		},
 		Entities: []enlace.Entity{
 			entity("companies", "Companies"),
 			entity("contacts", "Contacts", "companies"),
 			entity("deals", "Deals", "contacts", "companies"),
 			entity("leads", "Leads", "contacts", "companies"),
-			entity("dynamic_*", "Smart process items"),
+			items,
 		},
 		// Sheet 3.1 and 3.2.
 		Limits: enlace.Limits{PerSecond: 2, Burst: 50, PerHost: true, RunTime: 480 * time.Second, RunTimeWindow: 10 * time.Minute},

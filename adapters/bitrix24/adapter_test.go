@@ -22,7 +22,8 @@ func TestDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := bitrix24.Adapter{}.Describe()
-	want := enlace.CanPull | enlace.CanStreamPages | enlace.CanCheckHealth | enlace.CanClassify
+	want := enlace.CanPull | enlace.CanStreamPages | enlace.CanFetch | enlace.CanPush | enlace.CanPushBatch |
+		enlace.CanReceiveWebhooks | enlace.CanRegisterWebhooks | enlace.CanCheckHealth | enlace.CanClassify
 	if got := enlace.CapabilitiesOf(bitrix24.Adapter{}); got != want {
 		t.Errorf("can %v, want %v", got, want)
 	}

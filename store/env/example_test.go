@@ -85,6 +85,9 @@ func ExampleSource_Example() {
 	// # The app registered with the provider, for accounts that people connect through OAuth.
 	// # MYAPP_BITRIX24_CLIENT_ID=
 	// # MYAPP_BITRIX24_CLIENT_SECRET=
+	//
+	// # What signs the provider's webhooks, newest first, separated by commas.
+	// # MYAPP_BITRIX24_WEBHOOK_SECRETS=
 }
 
 // A restart with the same store finds the integration and connects it again.
