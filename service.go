@@ -87,6 +87,10 @@ type Service struct {
 	flightsMu  sync.Mutex
 	flights    map[Place]*flight
 	background sync.WaitGroup // refreshes under way; see Close
+
+	watchersMu sync.RWMutex
+	watchers   map[uint64]Observer // see Watch
+	watcherKey uint64
 }
 
 // New returns a service. Every fault of cfg is in the one error.
@@ -112,7 +116,8 @@ func New(cfg Config) (*Service, error) {
 	if err := faults.orNil(); err != nil {
 		return nil, err
 	}
-	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{}}
+	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{},
+		watchers: map[uint64]Observer{}}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -476,6 +481,11 @@ func changedFields(a, b Integration) []string {
 func (s *Service) observe(ctx context.Context, o Observation) {
 	if s.config.Observer != nil {
 		s.config.Observer(ctx, o)
+	}
+	s.watchersMu.RLock()
+	defer s.watchersMu.RUnlock()
+	for _, watch := range s.watchers {
+		watch(ctx, o)
 	}
 }
 

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/enlace-go/enlace v0.0.0
+	github.com/enlace-go/enlace/admin v0.0.0
 	github.com/enlace-go/enlace/store/sqlite v0.0.0
 )
 
@@ -32,5 +33,6 @@ require (
 
 replace (
 	github.com/enlace-go/enlace => ../
+	github.com/enlace-go/enlace/admin => ../admin
 	github.com/enlace-go/enlace/store/sqlite => ../store/sqlite
 )

@@ -1,0 +1,250 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/enlace-go/enlace"
+)
+
+const (
+	maxUserStreams   = 24
+	heartbeat        = 15 * time.Second
+	recheckAccess    = time.Minute
+	streamWriteLimit = 10 * time.Second
+	gatherSignals    = 250 * time.Millisecond
+)
+
+// signal says that something has changed; who wants to know what reads it.
+type signal struct {
+	Topic       string `json:"topic"`                 // "integrations", "runs", "requests"…
+	Integration string `json:"integration,omitempty"` // its id, if it concerns one
+	Action      string `json:"action,omitempty"`
+	Run         string `json:"run,omitempty"`
+}
+
+// hub passes what the service does on to open streams. A stream holds a set of
+// signals that is gathered for a moment and bounded: one that does not drain costs
+// nothing to anybody, and loses only repetitions.
+type hub struct {
+	unwatch func()
+	limit   int
+
+	mu      sync.Mutex
+	streams map[*stream]struct{}
+	users   map[string]int
+	closed  chan struct{}
+	once    sync.Once
+}
+
+// stream is one open connection.
+type stream struct {
+	tenant  string
+	wake    chan struct{}
+	mu      sync.Mutex
+	pending []signal
+	seen    map[signal]struct{}
+	lost    bool // more happened than fits: the reader must read everything anew
+}
+
+// maxPending is how many different signals a stream holds until it is drained.
+const maxPending = 256
+
+func newHub(service *enlace.Service, limit int) *hub {
+	h := &hub{limit: limit, streams: map[*stream]struct{}{}, users: map[string]int{}, closed: make(chan struct{})}
+	h.unwatch = service.Watch(func(_ context.Context, o enlace.Observation) {
+		if tenant, s, ok := signalOf(o); ok {
+			h.publish(tenant, s)
+		}
+	})
+	return h
+}
+
+func (h *hub) close() {
+	h.once.Do(func() {
+		h.unwatch()
+		close(h.closed)
+	})
+}
+
+// publish tells every stream of the tenant. It never waits.
+func (h *hub) publish(tenant string, s signal) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for stream := range h.streams {
+		if stream.tenant == tenant {
+			stream.add(s)
+		}
+	}
+}
+
+func (s *stream) add(sig signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.seen[sig]; known || s.lost {
+		return
+	}
+	if len(s.pending) >= maxPending {
+		s.pending, s.seen, s.lost = nil, map[signal]struct{}{}, true
+	} else {
+		s.seen[sig] = struct{}{}
+		s.pending = append(s.pending, sig)
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *stream) drain() (signals []signal, lost bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	signals, lost = s.pending, s.lost
+	s.pending, s.seen, s.lost = nil, map[signal]struct{}{}, false
+	return signals, lost
+}
+
+// open adds a stream, or says that there are too many.
+func (h *hub) open(user, tenant string) (*stream, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.streams) >= h.limit || h.users[user] >= maxUserStreams {
+		return nil, false
+	}
+	s := &stream{tenant: tenant, wake: make(chan struct{}, 1), seen: map[signal]struct{}{}}
+	h.streams[s] = struct{}{}
+	h.users[user]++
+	return s, true
+}
+
+func (h *hub) leave(s *stream, user string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.streams, s)
+	if h.users[user]--; h.users[user] <= 0 {
+		delete(h.users, user)
+	}
+}
+
+// signalOf says whom an observation concerns and what a stream tells of it.
+func signalOf(o enlace.Observation) (tenant string, s signal, ok bool) {
+	switch o := o.(type) {
+	case enlace.IntegrationChanged:
+		return o.Ref.Tenant, signal{Topic: "integrations", Integration: o.Ref.ID, Action: o.Action}, true
+	case enlace.CredentialChanged:
+		return o.Ref.Tenant, signal{Topic: "integrations", Integration: o.Ref.ID, Action: "credential." + o.Action}, true
+	case enlace.PageSynced:
+		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "page"}, true
+	case enlace.SyncFinished:
+		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "finished"}, true
+	case enlace.RequestDone:
+		return o.Ref.Tenant, signal{Topic: "requests", Integration: o.Ref.ID}, true
+	default:
+		return "", signal{}, false
+	}
+}
+
+// errNoFlush: the host's middleware hides that answers can be sent in parts.
+var errNoFlush = errors.New("admin: the response writer cannot flush")
+
+// live streams what happens, for pages and programs alike: events named by their
+// topic, whose data is JSON. "resync" asks to read everything anew.
+func (a *Admin) live(w http.ResponseWriter, r *http.Request, c *call) error {
+	s, ok := a.hub.open(c.access.User, c.access.Tenant)
+	if !ok {
+		w.Header().Set("Retry-After", "30")
+		return newProblem(c, "too_many_streams")
+	}
+	defer a.hub.leave(s, c.access.User)
+	out := &eventWriter{w: w, control: http.NewResponseController(w)}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	if err := out.control.Flush(); errors.Is(err, http.ErrNotSupported) {
+		return errNoFlush // the page goes on by asking every few seconds
+	}
+	if r.Header.Get("Last-Event-ID") != "" {
+		out.event("resync", signal{Topic: "resync"})
+	} else {
+		out.comment("open")
+	}
+	beat, recheck := time.NewTicker(heartbeat), time.NewTicker(recheckAccess)
+	defer beat.Stop()
+	defer recheck.Stop()
+	for out.err == nil {
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-a.hub.closed:
+			return nil
+		case <-beat.C:
+			out.comment("beat")
+		case <-recheck.C:
+			if access, status := a.authorize(c.original(r)); status != 0 || !access.Grants.Has(GrantView) || access.Tenant != c.access.Tenant {
+				return nil
+			}
+		case <-s.wake:
+			// Wait a moment for what belongs together, so that a busy sync costs a
+			// few events a second.
+			if !pause(r.Context(), gatherSignals) {
+				return nil
+			}
+			signals, lost := s.drain()
+			if lost {
+				out.event("resync", signal{Topic: "resync"})
+			}
+			for _, sig := range signals {
+				out.event(sig.Topic, sig)
+			}
+		}
+	}
+	return nil
+}
+
+// eventWriter writes server-sent events, each within a bounded time.
+type eventWriter struct {
+	w       io.Writer
+	control *http.ResponseController
+	id      int
+	err     error
+}
+
+func (e *eventWriter) event(name string, data any) {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return
+	}
+	e.id++
+	e.write(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", e.id, name, text))
+}
+
+func (e *eventWriter) comment(text string) { e.write(": " + text + "\n\n") }
+
+func (e *eventWriter) write(text string) {
+	if e.err != nil {
+		return
+	}
+	_ = e.control.SetWriteDeadline(time.Now().Add(streamWriteLimit)) // not every writer has one
+	if _, e.err = io.WriteString(e.w, text); e.err == nil {
+		e.err = e.control.Flush()
+	}
+}
+
+// pause waits, and says whether ctx has not ended meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

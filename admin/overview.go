@@ -1,0 +1,150 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/enlace-go/enlace"
+)
+
+// most bounds what a page counts: never a full scan of a large table.
+const most = 500
+
+type overviewData struct {
+	Integrations part[integrationSummary]
+	Runs         part[runSummary]
+	Attention    []attention
+}
+
+type integrationSummary struct {
+	All      int
+	More     bool // there are more than were looked at
+	ByStatus map[string]int
+	list     []enlace.Integration
+}
+
+// OK says how many are on and connected.
+func (s integrationSummary) OK() int { return s.ByStatus[string(enlace.StatusConnected)] }
+
+// Broken says how many need somebody.
+func (s integrationSummary) Broken() int {
+	return s.ByStatus[string(enlace.StatusNeedsReauth)] + s.ByStatus[string(enlace.StatusMisconfigured)] + s.ByStatus[string(enlace.StatusInDoubt)]
+}
+
+type runSummary struct {
+	Running, Failed, Done int // in the last day
+	Records               int
+	Share                 float64 // of the ended ones that went well
+	Chart, Records24      chart
+	Recent                []runRow
+	list                  []enlace.Run
+}
+
+// attention is something that needs a person.
+type attention struct {
+	Path, Name, Group, State, Reason, Action string
+	At                                       time.Time
+}
+
+func (a *Admin) overview(w http.ResponseWriter, r *http.Request, c *call) error {
+	integrations := read(a, r.Context(), c, func(ctx context.Context) (integrationSummary, error) { return a.summarize(ctx, c) })
+	runs := read(a, r.Context(), c, func(ctx context.Context) (runSummary, error) { return a.summarizeRuns(ctx, c, time.Now()) })
+	data := overviewData{Integrations: integrations(), Runs: runs()}
+	data.Attention = needsAttention(data)
+	names := namesOf(data.Integrations.Value.list)
+	for i := range data.Runs.Value.Recent {
+		data.Runs.Value.Recent[i].name(names)
+	}
+	t := translator(c.Language)
+	return a.show(w, r, c, page{name: "overview", title: t.text("nav.overview"), section: "overview", live: true, data: data})
+}
+
+func (a *Admin) summarize(ctx context.Context, c *call) (integrationSummary, error) {
+	list, next, err := a.service.List(ctx, enlace.IntegrationQuery{Tenant: c.access.Tenant, Limit: most})
+	s := integrationSummary{All: len(list), More: next != "", ByStatus: map[string]int{}, list: list}
+	for _, in := range list {
+		s.ByStatus[shownStatus(in)]++
+	}
+	return s, err
+}
+
+// shownStatus is the status as people see it: switched off stands before all else.
+func shownStatus(in enlace.Integration) string {
+	if !in.Enabled {
+		return "disabled"
+	}
+	return string(in.Status)
+}
+
+func namesOf(list []enlace.Integration) map[string]string {
+	names := make(map[string]string, len(list))
+	for _, in := range list {
+		names[in.ID] = in.Name
+	}
+	return names
+}
+
+func (a *Admin) summarizeRuns(ctx context.Context, c *call, now time.Time) (runSummary, error) {
+	list, _, err := a.service.Runs(ctx, enlace.RunQuery{Tenant: c.access.Tenant, Limit: most})
+	t := translator(c.Language)
+	s := runSummary{list: list, Chart: chart{Title: t.text("chart.runs"), Unit: t.text("unit.runs"), Labels: []string{t.text("state.run.complete"), t.text("state.run.failed")}, Step: time.Hour},
+		Records24: chart{Title: t.text("chart.records"), Unit: t.text("unit.records"), Labels: []string{t.text("unit.records")}, Step: time.Hour}}
+	first := now.Truncate(time.Hour).Add(-23 * time.Hour)
+	for hour := range 24 {
+		at := first.Add(time.Duration(hour) * time.Hour)
+		s.Chart.Points = append(s.Chart.Points, chartPoint{at, []float64{0, 0}})
+		s.Records24.Points = append(s.Records24.Points, chartPoint{at, []float64{0}})
+	}
+	for i, run := range list {
+		row := newRunRow(run, now)
+		if i < 8 {
+			s.Recent = append(s.Recent, row)
+		}
+		hour := int(run.StartedAt.Sub(first) / time.Hour)
+		if run.StartedAt.Before(first) || hour > 23 {
+			continue
+		}
+		switch row.State {
+		case string(enlace.RunRunning):
+			s.Running++
+		case string(enlace.RunFailed), "interrupted":
+			s.Failed++
+			s.Chart.Points[hour].Values[1]++
+		default:
+			s.Done++
+			s.Chart.Points[hour].Values[0]++
+		}
+		s.Records += row.Records
+		s.Records24.Points[hour].Values[0] += float64(row.Records)
+	}
+	if ended := s.Done + s.Failed; ended > 0 {
+		s.Share = float64(s.Done) / float64(ended)
+	}
+	return s, err
+}
+
+// needsAttention lists what is broken, the worse first.
+func needsAttention(data overviewData) []attention {
+	var list []attention
+	for _, status := range []enlace.Status{enlace.StatusNeedsReauth, enlace.StatusMisconfigured, enlace.StatusInDoubt, enlace.StatusPending} {
+		for _, in := range data.Integrations.Value.list {
+			if in.Enabled && in.Status == status && len(list) < 12 {
+				list = append(list, attention{Path: "i/" + in.ID, Name: in.Name, Group: "integration", State: string(status), Reason: in.StatusReason,
+					Action: "connect", At: in.UpdatedAt})
+			}
+		}
+	}
+	failed := map[string]bool{}
+	for _, run := range data.Runs.Value.list {
+		if _, seen := failed[run.Ref.ID]; seen || run.DryRun {
+			continue
+		}
+		failed[run.Ref.ID] = run.State == enlace.RunFailed
+		if run.State == enlace.RunFailed && len(list) < 20 {
+			list = append(list, attention{Path: "runs/" + run.ID, Name: namesOf(data.Integrations.Value.list)[run.Ref.ID], Group: "run", State: string(run.State),
+				Reason: run.Error, At: run.UpdatedAt})
+		}
+	}
+	return list
+}

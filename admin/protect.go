@@ -1,0 +1,136 @@
+package admin
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// maxRequestBody bounds what any request may bring, in bytes.
+const maxRequestBody = 1 << 20
+
+// contentPolicy is the same for every answer. Nothing is inline, so there is no
+// nonce and no exception; script may create HTML only by the policy of admin.js.
+// It never asks for upgrade-insecure-requests, which turns a plain http site blank.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"worker-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types default"
+
+// protectPage sets the headers that every answer has, errors and streams too.
+func protectPage(h http.Header) {
+	h.Set("Content-Security-Policy", contentPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-write=(self)")
+	h.Set("Cache-Control", "private, no-store")
+}
+
+var errCrossOrigin = errors.New("admin: the request comes from another site")
+
+// checkOrigin refuses what another site makes a browser send. It comes before the
+// authorizer, which may have effects. Beyond the standard library's check it
+// refuses origins with user information, and requests with a credential that
+// browsers add by themselves when nothing tells where they come from.
+func (a *Admin) checkOrigin(r *http.Request) error {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	given := r.Header.Get("Origin")
+	if u, err := url.Parse(given); given != "" && (err != nil || u.User != nil) {
+		return errCrossOrigin
+	}
+	if given == "" && r.Header.Get("Sec-Fetch-Site") == "" && ambient(r) {
+		return errCrossOrigin
+	}
+	return a.origins.Check(r)
+}
+
+// ambient says whether the request has a credential that a browser sends by itself.
+func ambient(r *http.Request) bool {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return r.Header.Get("Cookie") != "" || strings.EqualFold(scheme, "basic") || strings.EqualFold(scheme, "digest") ||
+		strings.EqualFold(scheme, "negotiate")
+}
+
+// requestID takes over the caller's id if it is harmless, or makes one.
+func requestID(r *http.Request) string {
+	given := r.Header.Get("X-Request-Id")
+	plain := func(c rune) bool {
+		return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strings.ContainsRune("-_.:", c)
+	}
+	if given != "" && len(given) <= 64 && strings.IndexFunc(given, func(c rune) bool { return !plain(c) }) < 0 {
+		return given
+	}
+	return "req_" + rand.Text()[:16]
+}
+
+// What one user may do in a time. Tests call out to providers and are few.
+var (
+	callRate = budget{rate: 50, burst: 100}
+	testRate = budget{rate: 10.0 / 60, burst: 10}
+)
+
+type budget struct {
+	rate  rate.Limit // per second
+	burst int
+}
+
+// limits are the token buckets of the users. They are forgotten once they are full
+// again, so that their number is bounded by the users of the last minutes.
+type limits struct {
+	mu      sync.Mutex
+	buckets map[string]*bucket
+	swept   time.Time
+
+	sources chan struct{} // reads under way, of all pages
+}
+
+type bucket struct {
+	*rate.Limiter
+	used time.Time
+}
+
+// maxSources bounds the reads of all pages that are under way.
+const maxSources = 256
+
+func newLimits() *limits {
+	return &limits{buckets: map[string]*bucket{}, sources: make(chan struct{}, maxSources)}
+}
+
+// take says how long to wait before the next try; 0 is now, and it is counted.
+func (l *limits) take(user string, name string, b budget) time.Duration {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.swept) > 10*time.Minute {
+		for key, old := range l.buckets {
+			if now.Sub(old.used) > 10*time.Minute {
+				delete(l.buckets, key)
+			}
+		}
+		l.swept = now
+	}
+	key := name + " " + user
+	held, ok := l.buckets[key]
+	if !ok {
+		held = &bucket{Limiter: rate.NewLimiter(b.rate, b.burst)}
+		l.buckets[key] = held
+	}
+	held.used = now
+	r := held.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
+}

@@ -1,0 +1,151 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// route is one address of the pages: what it asks for, and what answers. The
+// table is the only place that says who may do what; buttons read it through the
+// grants.
+type route struct {
+	method, pattern string
+	grant           Grants
+	tests           bool // it calls out to a provider: few of them
+	serve           func(a *Admin, w http.ResponseWriter, r *http.Request, c *call) error
+}
+
+// routes are all pages and actions. Files add theirs to the table by a function
+// each, so that it reads as the map of the admin.
+func routes() []route {
+	return []route{
+		{"GET", "/{$}", GrantView, false, (*Admin).overview},
+		{"GET", "/i", GrantView, false, (*Admin).integrationList},
+		{"GET", "/new", GrantCreate, false, (*Admin).providerList},
+		{"GET", "/new/{provider}", GrantCreate, false, (*Admin).newIntegration},
+		{"POST", "/new/{provider}", GrantCreate, false, (*Admin).createIntegration},
+		{"GET", "/i/{id}", GrantView, false, (*Admin).integrationPage},
+		{"GET", "/i/{id}/edit", GrantUpdate, false, (*Admin).editIntegration},
+		{"POST", "/i/{id}/edit", GrantUpdate, false, (*Admin).saveIntegration},
+		{"POST", "/i/{id}/enable", GrantEnable, false, (*Admin).enableIntegration},
+		{"POST", "/i/{id}/disable", GrantEnable, false, (*Admin).disableIntegration},
+		{"GET", "/i/{id}/delete", GrantDelete, false, (*Admin).deletePage},
+		{"POST", "/i/{id}/delete", GrantDelete, false, (*Admin).deleteIntegration},
+		{"GET", "/i/{id}/connect", GrantConnect, false, (*Admin).connectPage},
+		{"POST", "/i/{id}/connect", GrantConnect, false, (*Admin).connectIntegration},
+		{"POST", "/i/{id}/disconnect", GrantConnect, false, (*Admin).disconnectIntegration},
+		{"POST", "/i/{id}/authorize", GrantConnect, false, (*Admin).startAuthorization},
+		{"GET", "/runs", GrantView, false, (*Admin).runList},
+		{"GET", "/runs/{id}", GrantView, false, (*Admin).runPage},
+		{"GET", "/settings", 0, false, (*Admin).settingsPage},
+		{"POST", "/settings", 0, false, (*Admin).saveSettings},
+		{"GET", "/live", GrantView, false, (*Admin).live},
+	}
+}
+
+func (a *Admin) newRoutes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, route := range routes() {
+		mux.Handle(route.method+" "+route.pattern, a.guarded(route))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		c := callOf(r.Context())
+		a.fail(w, r, c, newProblem(c, "not_found"))
+	})
+	return mux
+}
+
+// guarded checks the grant and the limits of a route, and turns its error into an
+// answer.
+func (a *Admin) guarded(route route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := callOf(r.Context())
+		defer a.recovered(w, r, c)
+		if err := a.admit(w, c, route.grant, route.tests); err != nil {
+			a.fail(w, r, c, err)
+			return
+		}
+		if r.Method == http.MethodPost && !formBody(r) {
+			a.fail(w, r, c, newProblem(c, "unsupported_media_type"))
+			return
+		}
+		if err := route.serve(a, w, r, c); err != nil {
+			a.fail(w, r, c, err)
+		}
+	})
+}
+
+// admit is what pages and API ask before each operation.
+func (a *Admin) admit(w http.ResponseWriter, c *call, grant Grants, tests bool) error {
+	if !c.may(grant) {
+		return newProblem(c, "forbidden")
+	}
+	name, b := "calls", callRate
+	if tests {
+		name, b = "tests", testRate
+	}
+	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, name, b.burst, int(float64(b.burst)/float64(b.rate))))
+	if wait := a.limits.take(c.access.User, name, b); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+		return newProblem(c, "rate_limited")
+	}
+	return nil
+}
+
+// recovered answers for a handler that panicked, and logs it.
+func (a *Admin) recovered(w http.ResponseWriter, r *http.Request, c *call) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(cause)
+	}
+	a.logger.Error("admin panicked", "request", c.id, "path", c.mount.path, "panic", cause, "stack", string(debug.Stack()))
+	a.fail(w, r, c, newProblem(c, "internal"))
+}
+
+// formBody says whether the body is what forms of these pages send.
+func formBody(r *http.Request) bool {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return kind == "application/x-www-form-urlencoded" || (kind == "" && r.ContentLength == 0)
+}
+
+// navEntry is one entry of the navigation.
+type navEntry struct{ Key, Path, Icon string }
+
+// navigation lists what the user may see.
+func (a *Admin) navigation(c *call) []navEntry {
+	var entries []navEntry
+	for _, e := range []struct {
+		navEntry
+		grant Grants
+	}{
+		{navEntry{"overview", "", "home"}, GrantView},
+		{navEntry{"integrations", "i", "plug"}, GrantView},
+		{navEntry{"runs", "runs", "sync"}, GrantView},
+	} {
+		if c.may(e.grant) {
+			entries = append(entries, e.navEntry)
+		}
+	}
+	return entries
+}
+
+// navigationKeys are pressed after "g"; admin.js has the same.
+var navigationKeys = map[string]string{"overview": "o", "integrations": "i", "health": "h", "metrics": "m", "runs": "r", "console": "c",
+	"webhooks": "w", "logs": "l", "audit": "a", "flags": "f"}
+
+func grantByName(name string) (Grants, bool) {
+	for i, known := range grantNames {
+		if known == name {
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}

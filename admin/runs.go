@@ -1,0 +1,119 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/enlace-go/enlace"
+)
+
+// lostAfter is how long a run that says nothing counts as running.
+const lostAfter = 10 * time.Minute
+
+// runRow is a run in a table.
+type runRow struct {
+	ID, Integration, Name, Provider string
+	State, Direction                string
+	DryRun                          bool
+	Records, Requests, Retries      int
+	Started                         time.Time
+	Elapsed                         time.Duration
+	Kind, Error                     string
+}
+
+func newRunRow(run enlace.Run, now time.Time) runRow {
+	row := runRow{ID: run.ID, Integration: run.Ref.ID, Provider: run.Provider, State: string(run.State), Direction: string(run.Direction),
+		DryRun: run.DryRun, Started: run.StartedAt, Kind: run.Kind, Error: run.Error}
+	end := run.FinishedAt
+	if end.IsZero() {
+		end = now
+		if run.State == enlace.RunRunning && now.Sub(run.UpdatedAt) > lostAfter {
+			row.State, end = "interrupted", run.UpdatedAt
+		}
+	}
+	row.Elapsed = end.Sub(run.StartedAt)
+	for _, result := range run.Results {
+		row.Records += result.Read
+		row.Requests += result.Requests
+		row.Retries += result.Retries
+	}
+	return row
+}
+
+// name fills in the integration's name, if it is known.
+func (r *runRow) name(names map[string]string) {
+	if r.Name = names[r.Integration]; r.Name == "" {
+		r.Name = r.Integration
+	}
+}
+
+// runTable is a table of runs in any page.
+type runTable struct {
+	Root string
+	Rows []runRow
+}
+
+type runListData struct {
+	Rows        []runRow
+	Integration string
+	Next        string
+	First       bool
+}
+
+func (a *Admin) runList(w http.ResponseWriter, r *http.Request, c *call) error {
+	q := r.URL.Query()
+	query := enlace.RunQuery{Tenant: c.access.Tenant, Integration: q.Get("integration"), Cursor: q.Get("cursor"), Limit: pageSize}
+	runs, next, err := a.service.Runs(r.Context(), query)
+	if err != nil {
+		return err
+	}
+	data := runListData{Integration: query.Integration, Next: next, First: query.Cursor == ""}
+	names := a.names(r, c)
+	for _, run := range runs {
+		row := newRunRow(run, time.Now())
+		row.name(names)
+		data.Rows = append(data.Rows, row)
+	}
+	return a.show(w, r, c, page{name: "runs", title: translator(c.Language).text("nav.runs"), section: "runs", live: data.First, data: data})
+}
+
+// names are those of the first integrations; a table shows ids where they are not enough.
+func (a *Admin) names(r *http.Request, c *call) map[string]string {
+	list, _, err := a.service.List(r.Context(), enlace.IntegrationQuery{Tenant: c.access.Tenant, Limit: most})
+	if err != nil {
+		a.logger.Warn("admin cannot name integrations", "request", c.id, "error", err)
+	}
+	return namesOf(list)
+}
+
+type runData struct {
+	Run      enlace.Run
+	Row      runRow
+	Entities []entityRow
+}
+
+type entityRow struct {
+	Name string
+	enlace.EntityResult
+}
+
+func (a *Admin) runPage(w http.ResponseWriter, r *http.Request, c *call) error {
+	run, err := a.service.SyncRun(r.Context(), c.access.Tenant, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	data := runData{Run: run, Row: newRunRow(run, time.Now())}
+	data.Row.name(a.names(r, c))
+	for _, entity := range run.Entities {
+		data.Entities = append(data.Entities, entityRow{entity, run.Results[entity]})
+	}
+	for name, result := range run.Results {
+		if !slices.Contains(run.Entities, name) {
+			data.Entities = append(data.Entities, entityRow{name, result})
+		}
+	}
+	t := translator(c.Language)
+	return a.show(w, r, c, page{name: "run", title: t.text("run.title", data.Row.Name), section: "runs", live: true,
+		crumbs: []crumb{{t.text("nav.runs"), "runs"}}, data: data})
+}

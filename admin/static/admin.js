@@ -1,0 +1,126 @@
+// The script of the pages: what the server's HTML cannot do by itself. Everything
+// works without it but live updates, copying and keys.
+'use strict'
+{
+  const workerAddress = new URL(document.currentScript.dataset.worker, document.baseURI).href
+
+  // Under the content policy a string becomes HTML only here: it is what htmx got
+  // from our own server. No string becomes script, and one address a worker.
+  if (window.trustedTypes) {
+    trustedTypes.createPolicy('default', {
+      createHTML: html => html,
+      createScriptURL: address => address === workerAddress ? address : null,
+    })
+  }
+
+  // SharedSource looks like an EventSource and shares one connection with all tabs,
+  // since browsers open no more than six to a host over HTTP/1.1.
+  class SharedSource extends EventTarget {
+    constructor(address) {
+      super()
+      this.readyState = 0
+      this.port = new SharedWorker(workerAddress, 'enlace-live').port
+      this.port.onmessage = ({ data }) => {
+        if (data.state === undefined) {
+          this.dispatchEvent(new MessageEvent(data.name, { data: data.data }))
+        } else if (this.readyState !== 2) {
+          this.readyState = data.state
+          if (data.state === 1) this.onopen?.(new Event('open'))
+          showState(data.state === 1 ? 'open' : 'lost')
+        }
+      }
+      this.port.postMessage({ open: new URL(address, document.baseURI).href })
+    }
+    addEventListener(name, listener) {
+      super.addEventListener(name, listener)
+      this.port.postMessage({ listen: name })
+    }
+    close() {
+      this.readyState = 2
+      this.port.postMessage({ close: true })
+      this.port.close()
+    }
+  }
+
+  const state = document.getElementById('live-state')
+  const pauseButton = document.getElementById('live-pause')
+  let paused = false, connected = false
+
+  function showState(now) {
+    connected = now === 'open'
+    if (!state) return
+    state.hidden = false
+    state.dataset.now = paused ? 'paused' : now
+    state.textContent = state.dataset[state.dataset.now]
+  }
+
+  function setPaused(value) {
+    paused = value
+    pauseButton.setAttribute('aria-pressed', String(paused))
+    showState(connected ? 'open' : 'lost')
+    if (!paused) poll()
+  }
+
+  // poll reads the live parts anew: for what other processes did, and while there
+  // is no stream.
+  function poll() {
+    for (const element of document.querySelectorAll('[data-live]')) element.dispatchEvent(new Event('poll'))
+  }
+
+  if (window.htmx) startLive()
+  else document.addEventListener('DOMContentLoaded', () => window.htmx && startLive())
+
+  function startLive() {
+    const sources = new Set()
+    htmx.createEventSource = address => {
+      const source = window.SharedWorker ? new SharedSource(address) : new EventSource(address)
+      if (!window.SharedWorker) {
+        source.addEventListener('open', () => showState('open'))
+        source.addEventListener('error', () => showState('lost'))
+      }
+      sources.add(source)
+      return source
+    }
+    pauseButton.hidden = false
+    pauseButton.addEventListener('click', () => setPaused(!paused))
+    document.body.addEventListener('htmx:beforeRequest', event => {
+      const open = document.activeElement?.closest('[data-live] form')
+      if (event.target.matches('[data-live]') && (paused || document.hidden || open)) event.preventDefault()
+    })
+    let ticks = 0
+    setInterval(() => { if (++ticks % (connected ? 6 : 1) === 0) poll() }, 5000)
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) poll() })
+    addEventListener('pagehide', () => sources.forEach(source => source.close()))
+    addEventListener('pageshow', event => { if (event.persisted) location.reload() })
+  }
+
+  for (const button of document.querySelectorAll('[data-copy]')) {
+    button.hidden = false
+    button.addEventListener('click', async () => {
+      const source = document.getElementById(button.dataset.copy)
+      const text = source.value ?? source.textContent
+      try {
+        await navigator.clipboard.writeText(text)
+      } catch { // no clipboard on plain http
+        getSelection().selectAllChildren(source)
+        source.select?.()
+        document.execCommand('copy')
+      }
+      button.dataset.copied = ''
+      setTimeout(() => delete button.dataset.copied, 2000)
+    })
+  }
+
+  document.getElementById('faults')?.focus()
+
+  const pages = { o: 'overview', i: 'integrations', h: 'health', m: 'metrics', r: 'runs', c: 'console', w: 'webhooks', l: 'logs', a: 'audit', f: 'flags' }
+  let leader = 0
+  document.addEventListener('keydown', event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, [contenteditable]')) return
+    if (event.key === 'g') { leader = Date.now(); return }
+    if (Date.now() - leader < 1500 && pages[event.key]) document.querySelector(`.side [data-key="${pages[event.key]}"]`)?.click()
+    else if (event.key === '/') { event.preventDefault(); document.querySelector('[data-search]')?.focus() }
+    else if (event.key === 'p' && pauseButton) setPaused(!paused)
+    leader = 0
+  })
+}
