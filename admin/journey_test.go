@@ -88,6 +88,6 @@ func TestAuthorize(t *testing.T) {
 	if !strings.Contains(done.body, "/integrations/"+path+"?connected=") {
 		t.Fatalf("it does not lead back:\n%s", done.body)
 	}
-	h.get(path + "?connected=x").want(t, http.StatusOK, "Account connected.", "connected")
+	h.get(path+"?connected=x").want(t, http.StatusOK, "Account connected.", "connected")
 	h.do(http.MethodGet, back, nil, stranger).want(t, http.StatusUnauthorized) // used up: an ordinary stranger
 }
