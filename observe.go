@@ -44,6 +44,15 @@ type IntegrationChanged struct {
 	Fields   []string
 }
 
+// MappingChanged is a version of a mapping that was saved, activated or retired.
+type MappingChanged struct {
+	Ref      Ref
+	Provider string
+	Action   string // "save", "activate", "retire"
+	Entity   string
+	Number   int
+}
+
 // PageSynced is one page that the host has accepted and whose checkpoint is saved.
 type PageSynced struct {
 	Ref      Ref
@@ -65,5 +74,6 @@ type SyncFinished struct {
 func (RequestDone) observation()        {}
 func (CredentialChanged) observation()  {}
 func (IntegrationChanged) observation() {}
+func (MappingChanged) observation()     {}
 func (PageSynced) observation()         {}
 func (SyncFinished) observation()       {}

@@ -34,6 +34,10 @@ type Config struct {
 	// Sink takes what Sync pulls, unless the options name another. Defaults to
 	// none: Sync then needs one in its options.
 	Sink Sink
+	// Mappings reads the mapping documents of integrations, such as live.Engine of
+	// package mapping/live. Defaults to none: no mapping can be saved then, and an
+	// entity that has an active one is not synchronised.
+	Mappings MappingEngine
 	// Egress says which addresses may be called beside public ones. Defaults to none.
 	Egress Egress
 	// Transport sends the requests. Defaults to one that calls only addresses
@@ -255,7 +259,7 @@ func (s *Service) Disable(ctx context.Context, ref Ref) (Integration, error) {
 	return s.change(ctx, ref, "disable", func(in *Integration) { in.Enabled = false })
 }
 
-// Delete removes the integration, its credential and its checkpoints; the
+// Delete removes the integration, its credential, checkpoints and mappings; the
 // records of its runs stay. What the host has pulled is the host's. If it fails
 // half way it can be called again.
 func (s *Service) Delete(ctx context.Context, ref Ref) error {
@@ -270,6 +274,9 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 	}
 	if err := s.store.DeleteCheckpoints(ctx, ref); err != nil {
 		return wrap("delete checkpoints", ErrStore, err)
+	}
+	if err := s.store.DeleteMappings(ctx, ref); err != nil {
+		return wrap("delete mappings", ErrStore, err)
 	}
 	if err := s.store.DeleteIntegration(ctx, ref, in.Version); err != nil {
 		return wrap("delete integration", ErrStore, err)

@@ -67,7 +67,10 @@ type Batch struct {
 	Integration Integration
 	RunID       string
 	Entity      string
-	Records     []Record
+	// Records are as the provider sends them, or as the entity's active mapping makes
+	// them of that: Data is the mapped JSON then, and all else stays.
+	Records []Record
+	Mapping int // number of that version, 0 for none
 }
 
 // Changes count what a Sink did with a page.
@@ -99,6 +102,7 @@ type EntityResult struct {
 	Updated    int        `json:"updated"`
 	Deleted    int        `json:"deleted"`
 	Unchanged  int        `json:"unchanged"`
+	Skipped    int        `json:"skipped,omitempty"` // left out by a rule of the mapping
 	Pages      int        `json:"pages"`
 	Requests   int        `json:"requests"` // HTTP requests, repetitions included
 	Retries    int        `json:"retries"`  // of which repetitions
@@ -271,6 +275,7 @@ type entityPull struct {
 	run        *run
 	entity     string
 	scope      string
+	mapper     *mapper
 	checkpoint Checkpoint
 	result     EntityResult
 }
@@ -278,6 +283,9 @@ type entityPull struct {
 func (p *entityPull) pull(ctx context.Context) error {
 	var err error
 	store, ref := p.run.service.store, p.run.integration.Ref
+	if p.mapper, err = p.run.service.mapper(ctx, ref, p.entity); err != nil {
+		return err
+	}
 	if p.checkpoint, err = store.LoadCheckpoint(ctx, ref, p.entity); err != nil {
 		return wrap("load checkpoint", ErrStore, err)
 	}
@@ -335,8 +343,13 @@ func (p *entityPull) pullFrom(ctx context.Context, start Cursor) error {
 // checkpoint stays before a page that was cut.
 func (p *entityPull) accept(ctx context.Context, page Page, cut bool) error {
 	r := p.run
-	if !r.options.DryRun && len(page.Records) > 0 {
-		changes, err := r.sink.Accept(ctx, Batch{Integration: r.integration, RunID: r.record.ID, Entity: p.entity, Records: page.Records})
+	records, skipped, refused := p.mapper.toLocal(page.Records)
+	if len(refused) > 0 {
+		return refused[0].err
+	}
+	p.result.Skipped += skipped
+	if !r.options.DryRun && len(records) > 0 {
+		changes, err := r.sink.Accept(ctx, Batch{Integration: r.integration, RunID: r.record.ID, Entity: p.entity, Records: records, Mapping: p.mapper.version()})
 		if err != nil {
 			return sinkError(ctx, p.entity, err)
 		}

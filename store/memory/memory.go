@@ -22,6 +22,7 @@ type Store struct {
 	runs         table[enlace.Ref, enlace.Run] // by tenant and id of the run
 	keyring      table[struct{}, enlace.KeyringRecord]
 	leases       table[enlace.LeaseName, enlace.Lease]
+	mappings     table[enlace.MappingKey, enlace.MappingVersion]
 }
 
 var (
