@@ -72,7 +72,7 @@ func (x *exchange) try(target *url.URL) {
 			target = a.redirect()
 		}
 		if x.err == nil && target == nil {
-			x.judge()
+			x.judge(a.begun)
 		}
 		a.observe()
 	}
@@ -85,12 +85,12 @@ func (x *exchange) enter() bool {
 		return false
 	}
 	gate := x.sender.Gate
-	if gate == nil || gate.pass() {
+	if gate == nil || gate.pass(laneOf(x.ctx)) {
 		return true
 	}
 	ctx, cancel := x.until(x.deadline)
 	defer cancel()
-	err := gate.Wait(ctx)
+	err := gate.Wait(ctx, x.sender.Flow)
 	switch {
 	case err == nil:
 		return true
@@ -116,10 +116,13 @@ func (x *exchange) until(end time.Time) (context.Context, context.CancelFunc) {
 	return context.WithDeadlineCause(x.ctx, end, ErrTimeout)
 }
 
-// judge asks for the verdict on the complete answer.
-func (x *exchange) judge() {
+// judge asks for the verdict on the complete answer to what was sent at that time.
+func (x *exchange) judge(sent time.Time) {
 	s := x.sender
 	v := s.Judge(x.response.Status, x.response.Header, x.response.Body)
+	if s.Gate != nil && !v.Pause {
+		s.Gate.Accepted(x.response.Header)
+	}
 	if v.Action == Accept {
 		return
 	}
@@ -136,7 +139,7 @@ func (x *exchange) judge() {
 		if pause <= 0 {
 			pause = x.wait
 		}
-		s.Gate.Pause(min(pause, longest))
+		s.Gate.Refused(sent, pause)
 	}
 	switch v.Action {
 	case RetryRefused:

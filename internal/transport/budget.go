@@ -14,7 +14,7 @@ const bucketsPerWindow = 10
 // provider, so that the provider's limit per window is never reached. Use is summed
 // in buckets of a tenth of the window, each forgotten one window after its first
 // use: the provider's own way, so that both figures fall together. It is safe for
-// concurrent use; waiters go in the order of arrival.
+// concurrent use; waiters go by lane, those of one lane in the order of arrival.
 type Budget struct {
 	line     line
 	limit    time.Duration
@@ -48,7 +48,7 @@ func (b *Budget) Acquire(ctx context.Context, cost time.Duration) (release func(
 	}
 	cost = min(max(cost, 0), b.limit)
 	deadline, limited := ctx.Deadline()
-	err = b.line.wait(ctx, func(_ *waiter, place int, now time.Time) (time.Duration, error) {
+	err = b.line.wait(ctx, "", func(_ *waiter, place int, now time.Time) (time.Duration, error) {
 		b.forget(now)
 		if first := b.earliest(cost, now); limited && first.After(deadline) {
 			return 0, &WaitError{Wait: first.Sub(now)}

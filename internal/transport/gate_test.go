@@ -25,7 +25,7 @@ func (p *passages) wait(ctx context.Context, g *transport.Gate, n int) {
 	p.start = time.Now()
 	for i := range n {
 		p.group.Go(func() {
-			if g.Wait(ctx) == nil {
+			if g.Wait(ctx, "") == nil {
 				p.mu.Lock()
 				defer p.mu.Unlock()
 				p.order = append(p.order, i)
@@ -58,7 +58,7 @@ func TestGateWithoutLimit(t *testing.T) {
 		g := transport.NewGate(0, 0)
 		start := time.Now()
 		for range 1000 {
-			if err := g.Wait(t.Context()); err != nil {
+			if err := g.Wait(t.Context(), ""); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -114,7 +114,7 @@ func TestGatePauseEndsSpreadOut(t *testing.T) {
 		p.wait(t.Context(), g, 200)
 		time.Sleep(101 * time.Second)
 		p.group.Go(func() {
-			err := g.Wait(t.Context())
+			err := g.Wait(t.Context(), "")
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			if err != nil || len(p.order) < 199 { // the 200th may be about to note it
@@ -138,7 +138,7 @@ func TestGatePauseEndsSpreadOut(t *testing.T) {
 			}
 		}
 		start := time.Now()
-		if err := g.Wait(t.Context()); err != nil || time.Since(start) != 0 {
+		if err := g.Wait(t.Context(), ""); err != nil || time.Since(start) != 0 {
 			t.Error("who comes afterwards waits", time.Since(start), err)
 		}
 	})
@@ -153,7 +153,7 @@ func TestGateDeadlineTooShort(t *testing.T) {
 		var group sync.WaitGroup
 		start := time.Now()
 		for i := range errs {
-			group.Go(func() { errs[i] = g.Wait(ctx) })
+			group.Go(func() { errs[i] = g.Wait(ctx, "") })
 			synctest.Wait()
 		}
 		if !errors.Is(errs[4], transport.ErrDeadlineTooShort) || !errors.Is(errs[5], transport.ErrDeadlineTooShort) || time.Since(start) != 0 {
@@ -176,7 +176,7 @@ func TestGateDeadlineTooShort(t *testing.T) {
 func TestGateCancelledWaiterTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := transport.NewGate(1, 1)
-		if err := g.Wait(t.Context()); err != nil {
+		if err := g.Wait(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -193,7 +193,7 @@ func TestGateCancelledWaiterTakesNothing(t *testing.T) {
 		if len(leaving.order) != 0 || len(staying.at) != 2 || staying.at[1] > 2010*time.Millisecond {
 			t.Errorf("the others passed at %v", staying.at)
 		}
-		if err := g.Wait(ctx); !errors.Is(err, context.Canceled) {
+		if err := g.Wait(ctx, ""); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})

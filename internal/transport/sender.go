@@ -69,8 +69,9 @@ type Verdict struct {
 	// RetryAfter is how long the provider asks to wait at least; 0 if it does not
 	// say. More than Sender.MaxRetryAfter ends the Send with Err.
 	RetryAfter time.Duration
-	// Pause closes the Sender's Gate for everybody, for RetryAfter (MaxRetryAfter
-	// at most) or else for the time of the back-off.
+	// Pause says that the quota of the Sender's Gate is used up: the Gate closes for
+	// everybody, for RetryAfter (24 hours at most) or else for the time of the
+	// back-off, and goes on more slowly.
 	Pause bool
 }
 
@@ -95,6 +96,8 @@ type Sender struct {
 	Base http.RoundTripper
 	// Gate paces every single request; nil is no limit.
 	Gate *Gate
+	// Flow is whose requests these are: those who share a Gate take turns.
+	Flow string
 	// Endpoint is where credentials may go: Authorize is called for requests to
 	// its scheme, host and port only.
 	Endpoint *url.URL
