@@ -40,6 +40,8 @@ var (
 	ErrInvalid error = &kind{label: "invalid", text: "invalid input"}
 	// ErrConflict: somebody else changed it first. Read again and decide.
 	ErrConflict error = &kind{label: "conflict", text: "changed by somebody else meanwhile; read again"}
+	// ErrLinked: the local id belongs to another record already. It matches ErrConflict too.
+	ErrLinked error = &kind{label: "linked", text: "another record is linked to that local id", parent: ErrConflict}
 	// ErrRateLimited: the provider asks to wait; [Error.RetryAfter] says how long, if it is known.
 	ErrRateLimited error = &kind{label: "rate_limited", text: "the provider's rate limit is reached"}
 	// ErrUnavailable: the provider or the way to it is out of order. Try again later.

@@ -23,6 +23,7 @@ type Store interface {
 	CredentialStore
 	CheckpointStore
 	RunStore
+	RecordStore
 	LeaseStore
 	MappingStore
 	Transactor
@@ -147,6 +148,7 @@ type Checkpoint struct {
 	Resume    Cursor    // where to go on inside an unfinished run; empty if the last one finished
 	Mark      Cursor    // where the last finished run ended and the next incremental one begins
 	Scope     string    // what the unfinished run set out to read; it is resumed by an equal one only
+	Began     time.Time // when the unfinished run began, if it reads everything; zero otherwise
 	Version   int64     // 0 if nothing is stored yet; each save stores Version+1
 	UpdatedAt time.Time // set by the store
 }

@@ -6,18 +6,13 @@ import (
 	"github.com/enlace-go/enlace"
 )
 
-type checkpointKey struct {
-	enlace.Ref
-	entity string
-}
-
 // LoadCheckpoint implements [enlace.CheckpointStore].
 func (s *Store) LoadCheckpoint(ctx context.Context, ref enlace.Ref, entity string) (enlace.Checkpoint, error) {
 	if err := s.begin(ctx); err != nil {
 		return enlace.Checkpoint{}, err
 	}
 	defer s.end(ctx)
-	return s.checkpoints.value(checkpointKey{ref, entity}), nil
+	return s.checkpoints.value(entityKey{ref, entity}), nil
 }
 
 // SaveCheckpoint implements [enlace.CheckpointStore].
@@ -26,12 +21,12 @@ func (s *Store) SaveCheckpoint(ctx context.Context, ref enlace.Ref, entity strin
 		return err
 	}
 	defer s.end(ctx)
-	key := checkpointKey{ref, entity}
+	key := entityKey{ref, entity}
 	if s.checkpoints.value(key).Version != cp.Version {
 		return enlace.ErrConflict
 	}
 	cp.Version++
-	cp.UpdatedAt = now()
+	cp.UpdatedAt, cp.Began = now(), instant(cp.Began)
 	s.checkpoints.set(s.undo, key, cp)
 	return nil
 }

@@ -18,11 +18,12 @@ type Store struct {
 	integrations table[enlace.Ref, enlace.Integration]
 	credentials  table[enlace.CredentialKey, credential]
 	turns        map[enlace.CredentialKey]*turn
-	checkpoints  table[checkpointKey, enlace.Checkpoint]
+	checkpoints  table[entityKey, enlace.Checkpoint]
 	runs         table[enlace.Ref, enlace.Run] // by tenant and id of the run
 	keyring      table[struct{}, enlace.KeyringRecord]
 	leases       table[enlace.LeaseName, enlace.Lease]
 	mappings     table[enlace.MappingKey, enlace.MappingVersion]
+	records      map[entityKey]*records
 }
 
 var (

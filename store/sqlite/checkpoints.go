@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	selectCheckpoint = `SELECT resume, mark, scope, version, updated_at FROM enlace_checkpoints
+	selectCheckpoint = `SELECT resume, mark, scope, began, version, updated_at FROM enlace_checkpoints
 		WHERE tenant = ? AND integration = ? AND entity = ?`
 
-	insertCheckpoint = `INSERT INTO enlace_checkpoints (resume, mark, scope, tenant, integration, entity, version, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, 1, ` + now + `)
+	insertCheckpoint = `INSERT INTO enlace_checkpoints (resume, mark, scope, began, tenant, integration, entity, version, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 1, ` + now + `)
 		ON CONFLICT (tenant, integration, entity) DO NOTHING`
 
 	updateCheckpoint = `UPDATE enlace_checkpoints
-		SET resume = ?, mark = ?, scope = ?, version = version + 1, updated_at = ` + now + `
+		SET resume = ?, mark = ?, scope = ?, began = ?, version = version + 1, updated_at = ` + now + `
 		WHERE tenant = ? AND integration = ? AND entity = ? AND version = ?`
 
 	deleteCheckpoints = `DELETE FROM enlace_checkpoints WHERE tenant = ? AND integration = ?`
@@ -27,7 +27,7 @@ const (
 func (s *Store) LoadCheckpoint(ctx context.Context, ref enlace.Ref, entity string) (enlace.Checkpoint, error) {
 	var cp enlace.Checkpoint
 	err := s.reader(ctx).QueryRowContext(ctx, selectCheckpoint, ref.Tenant, ref.ID, entity).
-		Scan(&cp.Resume, &cp.Mark, &cp.Scope, &cp.Version, asTime{&cp.UpdatedAt})
+		Scan(&cp.Resume, &cp.Mark, &cp.Scope, asTime{&cp.Began}, &cp.Version, asTime{&cp.UpdatedAt})
 	if errors.Is(err, sql.ErrNoRows) {
 		return enlace.Checkpoint{}, nil
 	}
@@ -36,7 +36,7 @@ func (s *Store) LoadCheckpoint(ctx context.Context, ref enlace.Ref, entity strin
 
 // SaveCheckpoint implements [enlace.CheckpointStore].
 func (s *Store) SaveCheckpoint(ctx context.Context, ref enlace.Ref, entity string, cp enlace.Checkpoint) error {
-	query, args := insertCheckpoint, []any{string(cp.Resume), string(cp.Mark), cp.Scope, ref.Tenant, ref.ID, entity}
+	query, args := insertCheckpoint, []any{string(cp.Resume), string(cp.Mark), cp.Scope, cp.Began.UnixMicro(), ref.Tenant, ref.ID, entity}
 	if cp.Version != 0 {
 		query, args = updateCheckpoint, append(args, cp.Version)
 	}

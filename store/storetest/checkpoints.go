@@ -29,7 +29,7 @@ func checkpointRoundTrip(t *testing.T, s enlace.Store) {
 	noError(t, "LoadCheckpoint without a checkpoint is no error", err)
 	equal(t, "LoadCheckpoint without a checkpoint gives the zero value", got, enlace.Checkpoint{})
 
-	cp := enlace.Checkpoint{Resume: "página \"2\"", Mark: "{\"since\":\"2026-01-01\"}", Scope: "since 2026", UpdatedAt: base}
+	cp := enlace.Checkpoint{Resume: "página \"2\"", Mark: "{\"since\":\"2026-01-01\"}", Scope: "since 2026", Began: base, UpdatedAt: base}
 	noError(t, rule, s.SaveCheckpoint(t.Context(), ref("acme", "one"), "deals", cp))
 	got, err = s.LoadCheckpoint(t.Context(), ref("acme", "one"), "deals")
 	noError(t, rule, err)

@@ -39,6 +39,7 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Integrations", integrationChecks},
 		{"Checkpoints", checkpointChecks},
 		{"Runs", runChecks},
+		{"Records", recordChecks},
 		{"Leases", leaseChecks},
 		{"Mappings", mappingChecks},
 		{"Transactions", transactionChecks},
