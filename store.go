@@ -27,6 +27,7 @@ type Store interface {
 	LeaseStore
 	MappingStore
 	Transactor
+	InboxStore
 }
 
 // IntegrationStore keeps integrations.

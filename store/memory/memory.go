@@ -24,6 +24,11 @@ type Store struct {
 	leases       table[enlace.LeaseName, enlace.Lease]
 	mappings     table[enlace.MappingKey, enlace.MappingVersion]
 	records      map[entityKey]*records
+	endpoints    table[string, enlace.Ref]                // by hash
+	deliveries   table[enlace.Ref, enlace.StoredDelivery] // by tenant and id of the delivery
+	dedupe       table[inboxKey, string]                  // ids of deliveries by their dedupe keys
+	events       table[inboxKey, time.Time]
+	heard        table[recordKey, heardRecord]
 }
 
 var (

@@ -43,6 +43,7 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Leases", leaseChecks},
 		{"Mappings", mappingChecks},
 		{"Transactions", transactionChecks},
+		{"Inbox", inboxChecks},
 	})
 	TestCredentials(t, open)
 	if _, ok := open(t).(enlace.KeyringStore); ok {
