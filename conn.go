@@ -45,6 +45,11 @@ type Conn struct {
 	healed     atomic.Bool // the status was set back to connected
 	refreshing sync.Mutex  // a token for a credential that is not stored is fetched
 	credential atomic.Pointer[Credential]
+
+	// The account may move while the connection is open; see follow.
+	moving    sync.Mutex
+	successor atomic.Pointer[Conn] // to where it has moved
+	origin    *Conn                // whose successor this is
 }
 
 // Call is one request of an adapter.
@@ -116,6 +121,9 @@ func (c *Conn) Do(ctx context.Context, call Call, out any) error {
 
 // Send sends the call and returns the whole answer, headers included. Errors are [*Error]s.
 func (c *Conn) Send(ctx context.Context, call Call) (Response, error) {
+	if moved := c.successor.Load(); moved != nil {
+		return moved.Send(ctx, call)
+	}
 	req, err := c.request(call)
 	if err != nil {
 		return Response{}, err
@@ -123,6 +131,9 @@ func (c *Conn) Send(ctx context.Context, call Call) (Response, error) {
 	resp, err := c.send(ctx, req)
 	if err != nil {
 		err = c.failure(call.op(), err)
+		if moved := c.follow(ctx, err); moved != nil { // which says that the call did not run
+			return moved.Send(ctx, call)
+		}
 		c.noteRefused(ctx, err)
 		return Response{}, err
 	}
@@ -484,9 +495,11 @@ func (c *Conn) redactor() *redact.Redactor {
 }
 
 func (c *Conn) observeAttempt(ctx context.Context, a transport.Attempt) {
-	c.requests.Add(1)
-	if a.Number > 1 {
-		c.retries.Add(1)
+	for at := c; at != nil; at = at.origin { // a run reads the count of the connection it began with
+		at.requests.Add(1)
+		if a.Number > 1 {
+			at.retries.Add(1)
+		}
 	}
 	c.service.observe(ctx, RequestDone{Ref: c.integration.Ref, Provider: c.provider, Op: a.Label,
 		Method: a.Method, Status: a.Status, Attempt: a.Number, Duration: a.Duration, Waited: a.Waited, Kind: attemptKind(a.Err)})
@@ -512,6 +525,7 @@ func ClassifyHTTP(status int, h http.Header) error {
 		if u, err := url.Parse(h.Get("Location")); err == nil {
 			e.Message = "to " + u.Host
 		}
+		e.Err = movedTo(h.Get("Location"))
 	case status == http.StatusUnauthorized:
 		e.Kind, e.Outcome = ErrTokenExpired, OutcomeNotRun
 	case status == http.StatusForbidden, status == http.StatusPaymentRequired:

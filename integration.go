@@ -28,6 +28,7 @@ import (
 //   - [HealthChecker]: one cheap authenticated request
 //   - [Authenticator]: only where no [AuthScheme] describes the provider
 //   - [Classifier]: judge the provider's answers
+//   - [Relocator]: tell a renamed account from any other redirect
 //
 // An adapter holds no per-account state, since one value serves every tenant:
 // the account arrives as a [*Conn]. It is safe for concurrent use.
@@ -164,10 +165,11 @@ const (
 	CanAuthenticate
 	CanClassify
 	CanDescribeFields
+	CanRelocate
 )
 
 var capabilityNames = []string{"pull", "stream_pages", "fetch", "push", "push_batch", "receive_webhooks",
-	"register_webhooks", "answer_challenges", "check_health", "authenticate", "classify", "describe_fields"}
+	"register_webhooks", "answer_challenges", "check_health", "authenticate", "classify", "describe_fields", "relocate"}
 
 // Has says whether every capability of want is in c.
 func (c Capability) Has(want Capability) bool { return c&want == want }
@@ -190,7 +192,7 @@ func CapabilitiesOf(a IntegrationAdapter) Capability {
 		implements[Puller](a), implements[PageStreamer](a), implements[Fetcher](a), implements[Pusher](a),
 		implements[BatchPusher](a), implements[WebhookReceiver](a), implements[WebhookRegistrar](a),
 		implements[WebhookChallenger](a), implements[HealthChecker](a), implements[Authenticator](a),
-		implements[Classifier](a), implements[MetadataDescriber](a),
+		implements[Classifier](a), implements[MetadataDescriber](a), implements[Relocator](a),
 	} {
 		if has {
 			c |= 1 << i

@@ -32,7 +32,7 @@ type RequestDone struct {
 type CredentialChanged struct {
 	Ref      Ref
 	Provider string
-	Action   string // "put", "refresh", "delete"
+	Action   string // "put", "refresh", "relocate", "delete"
 	Kind     string // KindLabel of the failure, empty on success
 }
 
@@ -40,7 +40,7 @@ type CredentialChanged struct {
 type IntegrationChanged struct {
 	Ref      Ref
 	Provider string
-	Action   string // "create", "update", "enable", "disable", "delete"
+	Action   string // "create", "update", "enable", "disable", "relocate", "delete"
 	Fields   []string
 }
 

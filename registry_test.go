@@ -237,6 +237,7 @@ func (able) DescribeFields(context.Context, *enlace.Conn, string) ([]enlace.Reco
 	return nil, nil
 }
 func (able) Classify(int, http.Header, []byte) error { return enlace.ErrDefault }
+func (able) Relocated(string, string) bool           { return false }
 
 // wrapper changes the title and forwards nothing else.
 type wrapper struct{ inner enlace.IntegrationAdapter }
@@ -249,7 +250,7 @@ func (w wrapper) Describe() enlace.Descriptor {
 func (w wrapper) Unwrap() enlace.IntegrationAdapter { return w.inner }
 
 func TestCapabilities(t *testing.T) {
-	const all = "pull,stream_pages,fetch,push,push_batch,receive_webhooks,register_webhooks,answer_challenges,check_health,authenticate,classify,describe_fields"
+	const all = "pull,stream_pages,fetch,push,push_batch,receive_webhooks,register_webhooks,answer_challenges,check_health,authenticate,classify,describe_fields,relocate"
 	for name, test := range map[string]struct {
 		adapter enlace.IntegrationAdapter
 		want    string

@@ -45,8 +45,10 @@ var (
 	_ enlace.BatchPusher        = Adapter{}
 	_ enlace.WebhookReceiver    = Adapter{}
 	_ enlace.WebhookRegistrar   = Adapter{}
+	_ enlace.MetadataDescriber  = Adapter{}
 	_ enlace.HealthChecker      = Adapter{}
 	_ enlace.Classifier         = Adapter{}
+	_ enlace.Relocator          = Adapter{}
 )
 
 // Name is the adapter's registry key.

@@ -2,7 +2,6 @@ package bitrix24
 
 import (
 	"bytes"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -51,13 +50,7 @@ func classifyForeign(status int, h http.Header) error {
 	if status == http.StatusUnauthorized {
 		return &enlace.Error{Kind: enlace.ErrAuth, Outcome: enlace.OutcomeNotRun, Status: status}
 	}
-	err := enlace.ClassifyHTTP(status, h)
-	if moved := movedTo(status, h); moved != nil {
-		if e, ok := errors.AsType[*enlace.Error](err); ok {
-			e.Err = moved
-		}
-	}
-	return err
+	return enlace.ClassifyHTTP(status, h)
 }
 
 // errorOf finds the error in a body that is an object: one with an error that is

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -173,11 +174,14 @@ func TestChangesDuringTheRunAreFoundByTheNext(t *testing.T) {
 func TestSince(t *testing.T) {
 	for _, lanes := range []string{"1", "10"} {
 		bubble(t, "lanes "+lanes, func(t *testing.T) {
+			var mu sync.Mutex // requests come from several lanes
 			var filters []string
 			portal := bitrix24test.New(bitrix24test.Options{Location: time.FixedZone("", -(3*60+30)*60), OnRequest: func(r bitrix24test.Request) {
 				var body struct{ Filter map[string]any }
 				if r.Method == "crm.item.list" && json.Unmarshal(r.Body, &body) == nil {
 					since, _ := body.Filter[">=updatedTime"].(string)
+					mu.Lock()
+					defer mu.Unlock()
 					filters = append(filters, since)
 				}
 			}})

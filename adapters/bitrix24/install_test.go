@@ -191,27 +191,3 @@ func TestAuthorizationServersAnswers(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// TestMovedTo is T29, as far as a program may go by itself.
-func TestMovedTo(t *testing.T) {
-	in(t, bitrix24test.Options{}, nil, func(h *host) {
-		h.portal.Move("https://acme-new.bitrix24.com")
-		for name, err := range map[string]error{
-			"read": second(h.fetch("contacts", "1")), "write": second(h.push(creates(1, false)[0])), "batch": second(h.pushBatch(creates(3, true))),
-		} {
-			host, ok := bitrix24.MovedTo(err)
-			if e, is := errors.AsType[*enlace.Error](err); !is || !errors.Is(err, enlace.ErrMoved) || !ok || host != "acme-new.bitrix24.com" || e.Outcome != enlace.OutcomeNotRun {
-				h.t.Errorf("%s: %q, %v", name, host, err)
-			}
-		}
-		if host, ok := bitrix24.MovedTo(enlace.ErrMoved); ok {
-			h.t.Error(host)
-		}
-	})
-	for _, location := range []string{"", "/elsewhere", "%zz"} {
-		err := bitrix24.Adapter{}.Classify(302, http.Header{"Location": {location}}, nil)
-		if host, ok := bitrix24.MovedTo(err); ok || !errors.Is(err, enlace.ErrMoved) {
-			t.Errorf("%q: %q, %v", location, host, err)
-		}
-	}
-}

@@ -184,8 +184,14 @@ type Status struct {
 // leads, or [FieldInfo].StatusType. Errors: ErrForbidden, and those of any read.
 func ListStatuses(ctx context.Context, c *enlace.Conn, dictionary string) ([]Status, error) {
 	var list []Status
-	err := read(ctx, c, "crm.status.list", map[string]any{"order": map[string]string{"SORT": "ASC"}, "filter": map[string]string{"ENTITY_ID": dictionary}}, &list)
+	cmd := statusCommand(dictionary)
+	err := decodeResult(cmd.method, send(ctx, c, cmd), &list)
 	return list, err
+}
+
+func statusCommand(dictionary string) command {
+	return command{method: "crm.status.list", repeatable: true, params: map[string]any{
+		"order": map[string]string{"SORT": "ASC"}, "filter": map[string]string{"ENTITY_ID": dictionary}}}
 }
 
 // Funnel is a way that deals or items of a smart process take (sheet 5.3).

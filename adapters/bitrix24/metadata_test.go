@@ -54,6 +54,49 @@ func TestDescribeFields(t *testing.T) {
 	})
 }
 
+// TestFieldsInCommonWords asks as a mapping page does, that knows no provider.
+func TestFieldsInCommonWords(t *testing.T) {
+	in(t, bitrix24test.Options{UserFields: []bitrix24test.UserField{
+		{EntityTypeID: bitrix24test.Deal, Name: "UF_CRM_1", Type: "enumeration", Label: "Size", Options: []string{"S", "L"}, Mandatory: true},
+		{EntityTypeID: bitrix24test.Deal, Name: "UF_CRM_2", Type: "string", Multiple: true},
+	}}, nil, func(h *host) {
+		h.portal.Fault(bitrix24test.Fault{Method: "crm.status.list", Kind: bitrix24test.Refuse, Status: 400, Code: "ACCESS_DENIED", Times: 1})
+		list, err := h.service.DescribeFields(h.t.Context(), h.ref, "deals")
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		got := map[string]enlace.RecordField{}
+		withChoices := 0
+		for _, f := range list {
+			if f.Label == "" {
+				h.t.Errorf("%s has no label", f.Path)
+			}
+			if len(f.Choices) > 0 {
+				withChoices++
+			}
+			f.Label = ""
+			got[f.Path] = f
+		}
+		for _, want := range []enlace.RecordField{
+			{Path: "id", Type: "integer", ReadOnly: true}, {Path: "title", Type: "text"}, {Path: "opportunity", Type: "decimal"},
+			{Path: "begindate", Type: "date"}, {Path: "createdTime", Type: "time", ReadOnly: true}, {Path: "contactIds", Type: "id", List: true},
+			{Path: "UF_CRM_1", Type: "id", Required: true, Choices: []enlace.Choice{{Value: "41", Label: "S"}, {Value: "42", Label: "L"}}},
+			{Path: "UF_CRM_2", Type: "text", List: true},
+		} {
+			if diff := cmp.Diff(want, got[want.Path]); diff != "" {
+				h.t.Error(diff)
+			}
+		}
+		if n := h.portal.Stats().Requests; n != 2 || withChoices < 2 {
+			h.t.Errorf("%d requests, %d fields with choices", n, withChoices)
+		}
+		h.portal.Fault(bitrix24test.Fault{Method: "crm.status.list", Kind: bitrix24test.Refuse, Status: 401, Code: "INVALID_CREDENTIALS"})
+		if _, err := h.service.DescribeFields(h.t.Context(), h.ref, "deals"); !errors.Is(err, enlace.ErrAuth) {
+			h.t.Error(err)
+		}
+	})
+}
+
 func TestUserFields(t *testing.T) {
 	var many []bitrix24test.UserField
 	for i := range 70 {
