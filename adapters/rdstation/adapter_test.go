@@ -25,9 +25,10 @@ func TestDescriptors(t *testing.T) {
 	}{
 		{&rdstation.Marketing{}, "rdstation", "bulk_operations contacts_sync email_automation webhook_support", "oauth api_key", "converted_contacts",
 			enlace.CanPull | enlace.CanFetch | enlace.CanPush | enlace.CanPushBatch | enlace.CanReceiveWebhooks | enlace.CanRegisterWebhooks |
-				enlace.CanAnswerChallenges | enlace.CanCheckHealth | enlace.CanAuthenticate | enlace.CanClassify},
+				enlace.CanAnswerChallenges | enlace.CanCheckHealth | enlace.CanAuthenticate | enlace.CanClassify | enlace.CanDescribeFields},
 		{rdstation.CRM{}, "rdstation_crm", "contacts_sync crm_sync real_time_sync webhook_support", "oauth", "contacts deals organizations tasks",
-			enlace.CanPull | enlace.CanFetch | enlace.CanPush | enlace.CanReceiveWebhooks | enlace.CanRegisterWebhooks | enlace.CanCheckHealth | enlace.CanClassify},
+			enlace.CanPull | enlace.CanFetch | enlace.CanPush | enlace.CanReceiveWebhooks | enlace.CanRegisterWebhooks | enlace.CanCheckHealth | enlace.CanClassify |
+				enlace.CanDescribeFields},
 		{rdstation.CRMv1{}, "rdstation_crm_v1", "contacts_sync crm_sync real_time_sync webhook_support", "token", "contacts organizations",
 			enlace.CanPull | enlace.CanFetch | enlace.CanPush | enlace.CanReceiveWebhooks | enlace.CanRegisterWebhooks | enlace.CanAnswerChallenges |
 				enlace.CanCheckHealth | enlace.CanClassify},

@@ -15,13 +15,14 @@ import (
 )
 
 var (
-	_ enlace.Puller           = CRM{}
-	_ enlace.Fetcher          = CRM{}
-	_ enlace.Pusher           = CRM{}
-	_ enlace.WebhookReceiver  = CRM{}
-	_ enlace.WebhookRegistrar = CRM{}
-	_ enlace.HealthChecker    = CRM{}
-	_ enlace.Classifier       = CRM{}
+	_ enlace.Puller            = CRM{}
+	_ enlace.Fetcher           = CRM{}
+	_ enlace.Pusher            = CRM{}
+	_ enlace.WebhookReceiver   = CRM{}
+	_ enlace.WebhookRegistrar  = CRM{}
+	_ enlace.HealthChecker     = CRM{}
+	_ enlace.Classifier        = CRM{}
+	_ enlace.MetadataDescriber = CRM{}
 )
 
 // CRM is the driver for RD Station CRM by version 2 of its API. Its zero value is

@@ -22,6 +22,7 @@ var (
 	_ enlace.HealthChecker     = (*Marketing)(nil)
 	_ enlace.Authenticator     = (*Marketing)(nil)
 	_ enlace.Classifier        = (*Marketing)(nil)
+	_ enlace.MetadataDescriber = (*Marketing)(nil)
 )
 
 // Marketing is the driver for RD Station Marketing. Its zero value is ready for
