@@ -56,7 +56,7 @@ func TestEnvironmentsAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hosts sync.Map
 		for environment, host := range map[string]string{"": "api.zapsign.com.br", "production": "api.zapsign.com.br", "sandbox": "sandbox.api.zapsign.com.br"} {
-			api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{{Production: environment != "sandbox"}}})
+			api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{{Production: environment != "sandbox"}}})
 			h := newHost(t, api, map[string]string{"environment": environment})
 			h.config.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 				hosts.Store(r.URL.Host, true)
@@ -77,7 +77,7 @@ func TestEnvironmentsAreApart(t *testing.T) {
 			wrong := newHost(t, api, other)
 			wantKind(t, wrong.note(zapsign.Adapter{}.CheckHealth(t.Context(), wrong.conn())), enlace.ErrAuth, enlace.OutcomeNotRun)
 		}
-		api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{{Production: true}}})
+		api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{{Production: true}}})
 		brazil := newHost(t, api, map[string]string{"environment": zapsign.Production, "apiUrl": "https://br.api.zapsign.com.br/api/v1"})
 		must(0, zapsign.Adapter{}.CheckHealth(t.Context(), brazil.conn()))
 	})
@@ -85,7 +85,7 @@ func TestEnvironmentsAreApart(t *testing.T) {
 
 func TestConnectionTest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		h := newHost(t, api, nil)
 		for range 2 {
 			report := must(h.service.TestConnection(t.Context(), enlace.ConnectionTest{Ref: h.ref}))
@@ -122,7 +122,7 @@ func TestT33JWT(t *testing.T) {
 	for name, life := range map[string]time.Duration{"refresh tokens that last": 48 * time.Hour, "and those that do not": time.Minute} {
 		bubble(t, name, func(t *testing.T) {
 			var tokens []string
-			api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{account}, RefreshTTL: life, OnRequest: func(r zapsigntest.Request) {
+			api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{account}, RefreshTTL: life, OnRequest: func(r zapsigntest.Request) {
 				tokens = append(tokens, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 			}})
 			api.Seed(zapsigntest.Seed{Count: 3})
@@ -148,7 +148,7 @@ func TestT33JWT(t *testing.T) {
 		})
 	}
 	bubble(t, "wrong password", func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{account}, LoginLimit: 1})
+		api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{account}, LoginLimit: 1})
 		h := connect(t, api, jwt("wrong-c4n4ry"), nil)
 		err := h.note(zapsign.Adapter{}.CheckHealth(t.Context(), h.conn()))
 		wantKind(t, err, enlace.ErrAuth, enlace.OutcomeNotRun)
@@ -160,7 +160,7 @@ func TestT33JWT(t *testing.T) {
 	bubble(t, "logins that go wrong", func(t *testing.T) {
 		for _, fault := range []zapsigntest.Fault{{Kind: zapsigntest.DropBefore}, {Kind: zapsigntest.HTML200}, {Kind: zapsigntest.HTML502},
 			{Kind: zapsigntest.Refuse, Status: 200, Body: "{}"}, {Kind: zapsigntest.BrokenBody}} {
-			api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{account}})
+			api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{account}})
 			h := connect(t, api, jwt(password), nil)
 			fault.Route = "POST /auth/token/{}/"
 			api.Fault(fault)
@@ -174,7 +174,7 @@ func TestT33JWT(t *testing.T) {
 			wantKind(t, h.note(zapsign.Adapter{}.CheckHealth(t.Context(), h.conn())), enlace.ErrUnavailable, enlace.OutcomeUnknown)
 			h.showsNoSecret(password)
 		}
-		api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{account}})
+		api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{account}})
 		slash := jwt(password)
 		slash.Secrets["organization_id"] = enlace.NewSecret("7/35")
 		wantKind(t, zapsign.Adapter{}.CheckHealth(t.Context(), connect(t, api, slash, nil).conn()), enlace.ErrInvalid, enlace.OutcomeNotRun)
@@ -187,7 +187,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const secret = "4c5e0001-c4n4-4ry0-8000-000000000001" + "9a7b0002-c4n4-4ry0-8000-000000000002"
-		api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{{Token: secret}}})
+		api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{{Token: secret}}})
 		h := newHost(t, api, map[string]string{"settle": "60", "retryAttempts": "1"})
 		c := h.conn()
 		d := must(zapsign.CreateDocument(t.Context(), c, contract("Contrato", "Ana Prado")))
@@ -218,7 +218,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 func TestLimitIsKeptAndUsed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{RoundTrip: 120 * time.Millisecond,
+		api := newAPI(zapsigntest.Options{RoundTrip: 120 * time.Millisecond,
 			Accounts: []zapsigntest.Account{{Plan: &zapsigntest.Plan{Name: "API", Status: "paid"}}}})
 		tokens := api.Seed(zapsigntest.Seed{Count: 60})
 		signers := make([]string, 0, 60)

@@ -23,7 +23,7 @@ import (
 
 func TestT01CreateOneSigner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		c := newHost(t, api, nil).conn()
 		in := zapsign.DocumentInput{Name: "Contrato 42", PDF: pdf,
 			Signers: []zapsign.SignerInput{{Name: "Ana Prado", Email: "ana@example.com", AuthMode: zapsign.AuthScreen, SendEmail: new(false), ExternalID: "c-1"}}}
@@ -49,7 +49,7 @@ func TestCreateFromEverySource(t *testing.T) {
 		files := roundTripper(func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(pdf)), Request: r}, nil
 		})
-		api := zapsigntest.New(zapsigntest.Options{Transport: files})
+		api := newAPI(zapsigntest.Options{Transport: files})
 		c := newHost(t, api, nil).conn()
 		for name, source := range map[string]zapsign.DocumentInput{
 			"pdf": {PDF: pdf}, "docx": {DOCX: docx}, "markdown": {Markdown: "# Contrato"},
@@ -68,7 +68,7 @@ const planNeeded = `É obrigatório contratar um Plano de API para utilizá-la e
 
 func TestT02CreateWithoutPlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{{Production: true, NoPlan: true}}})
+		api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{{Production: true, NoPlan: true}}})
 		h := newHost(t, api, map[string]string{"environment": zapsign.Production})
 		_, err := zapsign.CreateDocument(t.Context(), h.conn(), contract("Contrato 42", "Ana Prado"))
 		wantKind(t, err, enlace.ErrForbidden, enlace.OutcomeNotRun)
@@ -89,7 +89,7 @@ func TestT03BadToken(t *testing.T) {
 		"401 JSON": {Unauthorized401: true}, "401 text": {Unauthorized401: true, PlainAuthError: true}} {
 		bubble(t, name, func(t *testing.T) {
 			const wrong = "wrong-c4n4ry-token-0123456789"
-			api := zapsigntest.New(zapsigntest.Options{Quirks: quirks})
+			api := newAPI(zapsigntest.Options{Quirks: quirks})
 			h := connect(t, api, token(wrong), nil)
 			c := h.conn()
 			wantKind(t, h.note(zapsign.Adapter{}.CheckHealth(t.Context(), c)), enlace.ErrAuth, enlace.OutcomeNotRun)
@@ -102,7 +102,7 @@ func TestT03BadToken(t *testing.T) {
 		})
 	}
 	bubble(t, "403 in words that nobody has seen", func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		api.Fault(zapsigntest.Fault{Kind: zapsigntest.Refuse, Status: 403, Body: `{"detail":"?"}`, Times: -1})
 		c := newHost(t, api, nil).conn()
 		wantKind(t, zapsign.Adapter{}.CheckHealth(t.Context(), c), enlace.ErrAuth, enlace.OutcomeNotRun)
@@ -114,7 +114,7 @@ func TestT03BadToken(t *testing.T) {
 func TestT04List(t *testing.T) {
 	for name, quirks := range map[string]zapsigntest.Quirks{"as observed": {}, "as documented": {DocumentedListSigners: true, EmptyPastEnd: true, NextHTTPS: true}} {
 		bubble(t, name, func(t *testing.T) {
-			api := zapsigntest.New(zapsigntest.Options{Quirks: quirks, OnRequest: func(r zapsigntest.Request) {
+			api := newAPI(zapsigntest.Options{Quirks: quirks, OnRequest: func(r zapsigntest.Request) {
 				if strings.Contains(r.URL, "api_token") || r.Header.Get("Authorization") == "" {
 					t.Errorf("asked %s", r.URL)
 				}
@@ -160,7 +160,7 @@ func TestT04List(t *testing.T) {
 
 func TestT06DetailOfExtraAndT09ItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		c := newHost(t, api, nil).conn()
 		d := must(zapsign.CreateDocument(t.Context(), c, contract("Contrato", "Ana Prado")))
 		var last zapsign.ExtraDoc
@@ -348,7 +348,7 @@ func TestT16Delete(t *testing.T) {
 
 func TestT17RateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{RateLimit: 5})
+		api := newAPI(zapsigntest.Options{RateLimit: 5})
 		c := newHost(t, api, nil).conn()
 		time.Sleep(30 * time.Second)
 		for range 9 { // the sixth waits for the next minute
@@ -362,7 +362,7 @@ func TestT17RateLimit(t *testing.T) {
 
 func TestT18BulkCooldown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		c := newHost(t, api, nil).conn()
 		in := contract("Contrato", "Ana Prado", "Beto Lima")
 		in.Signers[1].Email = ""
@@ -387,7 +387,7 @@ func TestT18BulkCooldown(t *testing.T) {
 
 func TestT19Groups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		c := newHost(t, api, nil).conn()
 		in := contract("Contrato", "Ana Prado", "Beto Lima")
 		in.SignatureOrderActive = true
@@ -405,7 +405,7 @@ func TestT19Groups(t *testing.T) {
 
 func TestT31TimeoutAfterCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		c := newHost(t, api, map[string]string{"folder": "crm"}).conn()
 		api.Fault(zapsigntest.Fault{Route: "POST /docs/", Kind: zapsigntest.HangAfter})
 		in := contract("Contrato 42", "Ana Prado")
@@ -422,7 +422,7 @@ func TestT31TimeoutAfterCommit(t *testing.T) {
 
 func TestT32PlanInfo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		c := newHost(t, api, nil).conn()
 		_, err := zapsign.PlanInfo(t.Context(), c)
 		wantKind(t, err, enlace.ErrNotFound, enlace.OutcomeRan)
@@ -527,7 +527,7 @@ func TestOverLoopback(t *testing.T) {
 
 func TestAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{{Partner: true,
+		api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{{Partner: true,
 			Plan:  &zapsigntest.Plan{Name: "API", Credits: "120", Status: "paid", Period: "monthly", CurrentPeriodEnd: "31-12-2026"},
 			Users: []zapsigntest.User{{Email: "ana@example.com", FirstName: "Ana", Role: "admin"}}}}})
 		c := newHost(t, api, nil).conn()
@@ -632,7 +632,7 @@ func TestTheOtherCalls(t *testing.T) {
 		}
 	})
 	bubble(t, "no activity log in the plan", func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{Accounts: []zapsigntest.Account{{NoActivityLog: true, NoTimestamp: true}}})
+		api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{{NoActivityLog: true, NoTimestamp: true}}})
 		c := newHost(t, api, nil).conn()
 		tokens := api.Seed(zapsigntest.Seed{})
 		_, err := zapsign.ActivityLog(t.Context(), c, tokens[0])

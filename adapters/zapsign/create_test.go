@@ -106,7 +106,7 @@ func writes(document zapsign.Document, template zapsign.Template, folder string)
 // stage is an account with one document and one template.
 func stage(t *testing.T, settings map[string]string) (*zapsigntest.API, *host, zapsign.Document, zapsign.Template) {
 	t.Helper()
-	api := zapsigntest.New(zapsigntest.Options{})
+	api := newAPI(zapsigntest.Options{})
 	h := newHost(t, api, settings)
 	d := must(zapsign.CreateDocument(t.Context(), h.conn(), contract("Contrato", "Ana Prado")))
 	m := must(zapsign.CreateTemplate(t.Context(), h.conn(), zapsign.TemplateInput{Name: "Modelo", DOCX: docx}))

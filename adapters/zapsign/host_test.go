@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,15 @@ type host struct {
 
 	mu   sync.Mutex
 	seen bytes.Buffer // logs, observations and errors
+}
+
+// newAPI returns a server that reaches no network: where it would deliver, the
+// address does not answer.
+func newAPI(options zapsigntest.Options) *zapsigntest.API {
+	if options.Transport == nil {
+		options.Transport = roundTripper(func(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED })
+	}
+	return zapsigntest.New(options)
 }
 
 // newHost returns a host that is connected by the API token. Requests go to the

@@ -18,7 +18,7 @@ import (
 func TestDocumentsAreReadOnceAndThenByChange(t *testing.T) {
 	for _, details := range []string{"true", "false"} {
 		bubble(t, "details "+details, func(t *testing.T) {
-			api := zapsigntest.New(zapsigntest.Options{})
+			api := newAPI(zapsigntest.Options{})
 			tokens := api.Seed(zapsigntest.Seed{Count: 130, Refusal: true, Created: func(i int) time.Time { return api.Now().AddDate(0, 0, i-400) }})
 			h := newHost(t, api, map[string]string{"details": details})
 			into := newInbox()
@@ -73,7 +73,7 @@ func TestDocumentsAreReadOnceAndThenByChange(t *testing.T) {
 func TestDeletionOfFinishedDocuments(t *testing.T) {
 	for days, found := range map[string]bool{"90": false, "0": true, "500": true} {
 		bubble(t, days, func(t *testing.T) {
-			api := zapsigntest.New(zapsigntest.Options{})
+			api := newAPI(zapsigntest.Options{})
 			tokens := api.Seed(zapsigntest.Seed{Count: 2, Created: func(int) time.Time { return api.Now().AddDate(-1, 0, 0) }})
 			for _, d := range api.Documents() {
 				must(0, api.Sign(d.Signers[0].Token))
@@ -96,7 +96,7 @@ func TestDeletionOfFinishedDocuments(t *testing.T) {
 
 func TestSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		tokens := api.Seed(zapsigntest.Seed{Count: 60, Created: func(i int) time.Time { return api.Now().AddDate(0, 0, i-300) }})
 		h := newHost(t, api, nil)
 		since := time.Now()
@@ -116,7 +116,7 @@ func TestSince(t *testing.T) {
 func TestSignersAreRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		h := newHost(t, api, nil)
 		c := h.conn()
 		want := map[string]string{}
@@ -182,7 +182,7 @@ func TestSignersAreRead(t *testing.T) {
 func TestTemplatesAreRead(t *testing.T) {
 	for _, details := range []string{"true", "false"} {
 		bubble(t, "details "+details, func(t *testing.T) {
-			api := zapsigntest.New(zapsigntest.Options{})
+			api := newAPI(zapsigntest.Options{})
 			h := newHost(t, api, map[string]string{"details": details})
 			c := h.conn()
 			var tokens []string
@@ -217,7 +217,7 @@ func TestTemplatesAreRead(t *testing.T) {
 func TestNothingIsMissedWhileListsMove(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{RoundTrip: 200 * time.Millisecond})
+		api := newAPI(zapsigntest.Options{RoundTrip: 200 * time.Millisecond})
 		api.Seed(zapsigntest.Seed{Count: 260, Created: func(i int) time.Time { return api.Now().AddDate(0, 0, i-600) }})
 		h := newHost(t, api, nil)
 		into := newInbox()
@@ -262,7 +262,7 @@ func TestNothingIsMissedWhileListsMove(t *testing.T) {
 // although the list's first page is cached by then.
 func TestFirstPageIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		tokens := api.Seed(zapsigntest.Seed{Count: 60, Created: func(i int) time.Time { return api.Now().AddDate(0, 0, i-400) }})
 		for _, d := range api.Documents() {
 			must(0, api.Sign(d.Signers[0].Token))
@@ -293,7 +293,7 @@ func TestFirstPageIsReadAgain(t *testing.T) {
 func TestMoreInProgressThanACursorRemembers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{RateLimit: -1})
+		api := newAPI(zapsigntest.Options{RateLimit: -1})
 		tokens := api.Seed(zapsigntest.Seed{Count: 2100, Refusal: true, Created: func(i int) time.Time { return api.Now().Add(time.Duration(i-3000) * time.Hour) }})
 		h := newHost(t, api, map[string]string{"details": "false"})
 		into := newInbox()
@@ -318,7 +318,7 @@ func TestMoreInProgressThanACursorRemembers(t *testing.T) {
 func TestGoneDocuments(t *testing.T) {
 	for entity, perDocument := range map[string]int{zapsign.Documents: 1, zapsign.Signers: 2} {
 		bubble(t, entity, func(t *testing.T) {
-			api := zapsigntest.New(zapsigntest.Options{})
+			api := newAPI(zapsigntest.Options{})
 			tokens := api.Seed(zapsigntest.Seed{Count: 60, Signers: []zapsigntest.Signer{{Name: "Ana Prado"}, {Name: "Beto Lima"}},
 				Created: func(i int) time.Time { return api.Now().AddDate(0, 0, i-400) }})
 			c := newHost(t, api, nil).conn()
@@ -379,7 +379,7 @@ func TestGoneDocuments(t *testing.T) {
 
 func TestCursors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		api.Seed(zapsigntest.Seed{Count: 3})
 		c := newHost(t, api, nil).conn()
 		for _, text := range []string{"x", "{}", `{"v":2}`, `{"v":1}`, `{"v":1,"phase":"gone"}`, `{"v":1,"phase":"new","mark":"2026-01-01T00:00:00Z"}`,
@@ -412,7 +412,7 @@ func TestCursors(t *testing.T) {
 
 func TestFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		c := newHost(t, api, nil).conn()
 		d := must(zapsign.CreateDocument(t.Context(), c, contract("Contrato", "Ana Prado")))
 		gone := must(zapsign.CreateDocument(t.Context(), c, contract("Contrato", "Ana Prado")))

@@ -84,7 +84,7 @@ func withWebhooks(t *testing.T, options zapsigntest.Options) (*zapsigntest.API, 
 	t.Helper()
 	r := &receiver{t: t}
 	options.Transport = r
-	api := zapsigntest.New(options)
+	api := newAPI(options)
 	t.Cleanup(api.Close)
 	h := newHost(t, api, nil)
 	must(0, zapsign.Adapter{}.EnsureWebhook(t.Context(), h.conn(), target, enlace.NewSecret(webhook)))
@@ -93,7 +93,7 @@ func withWebhooks(t *testing.T, options zapsigntest.Options) (*zapsigntest.API, 
 
 func TestT20Registration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := zapsigntest.New(zapsigntest.Options{})
+		api := newAPI(zapsigntest.Options{})
 		h := newHost(t, api, nil)
 		c := h.conn()
 		made := must(zapsign.RegisterWebhooks(t.Context(), c, target, enlace.NewSecret(webhook)))
