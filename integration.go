@@ -272,7 +272,9 @@ type Record struct {
 	ID       string
 	Deleted  bool      // a tombstone: the provider says that the record is gone
 	Modified time.Time // when it changed at the provider; zero if unknown
-	// Data is the provider's own JSON, byte for byte; nil for a tombstone. It
+	// Data is the provider's own JSON, byte for byte; nil for a tombstone. Where
+	// the provider nests a record in its parent and does not name that in it, one
+	// member with the parent's id stands before the rest ([Entity].Parents). It
 	// may share memory with its page: copy it (bytes.Clone) to keep one record
 	// of many for long.
 	Data json.RawMessage

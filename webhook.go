@@ -26,6 +26,8 @@ type WebhookRegistrar interface {
 	// proof; if it does already, nothing changes.
 	EnsureWebhook(ctx context.Context, c *Conn, target string, secret Secret) error
 	// RemoveWebhook stops deliveries to target; it is no error if there are none.
+	// ErrUnsupported means that the provider gives no way to find out which there
+	// are.
 	RemoveWebhook(ctx context.Context, c *Conn, target string) error
 }
 

@@ -25,6 +25,7 @@
 package adaptertest
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -44,6 +45,10 @@ type Harness struct {
 	// one entity needs three records or more, and what only goes wrong behind the
 	// first page is found only with more records than one page takes.
 	Count map[string]int
+	// Same says whether two readings of a record are of the same state. Nil compares
+	// their bytes, which is wrong where the provider writes something new into every
+	// answer, such as a link that expires.
+	Same func(a, b json.RawMessage) bool
 	// Refusals are the provider's own ways to say no, beside plain HTTP statuses.
 	Refusals []Refusal
 	// Skewed is as Provider, with a clock that is that far ahead of ours, or behind

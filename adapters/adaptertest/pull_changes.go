@@ -116,10 +116,10 @@ func (p *process) next(entity, what string, before holdings, touched string, int
 	if err != nil {
 		return err
 	}
-	if old, is := before[touched], now[touched]; is.ID == "" || string(old.Data) == string(is.Data) {
+	if old, is := before[touched], now[touched]; is.ID == "" || p.same(old, is) {
 		return broken(ruleHarness, "Touch returned %q, whose data are the same as before", touched)
 	}
-	if err := difference(ruleMark, entity, into, now); err != nil {
+	if err := p.difference(ruleMark, entity, into, now); err != nil {
 		return fmt.Errorf("%w (%s %s)", err, touched, what)
 	}
 	return nil

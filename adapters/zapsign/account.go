@@ -80,7 +80,7 @@ func CreateUser(ctx context.Context, c *enlace.Conn, in UserInput) error {
 	if in.Email == "" {
 		return invalid("create user", "Email", "missing", "an e-mail")
 	}
-	return c.Do(ctx, enlace.Call{Method: http.MethodPost, Path: "users/create-user", Body: in, Op: "create user"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodPost, Path: "users/create-user", Body: in, Op: "create user"})
 }
 
 // DeleteUser takes a user off the account: DELETE /users/{email}/ (sheet 2.7).
@@ -91,7 +91,7 @@ func DeleteUser(ctx context.Context, c *enlace.Conn, email string) error {
 	if err != nil {
 		return err
 	}
-	return c.Do(ctx, enlace.Call{Method: http.MethodDelete, Path: at, Idempotent: true, Op: "delete user"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodDelete, Path: at, Idempotent: true, Op: "delete user"})
 }
 
 // CompanyInput is a partner's client to be made an account for.
@@ -134,7 +134,7 @@ func SetPaymentStatus(ctx context.Context, c *enlace.Conn, client enlace.Secret,
 		status = "adimplente"
 	}
 	body := map[string]string{"client_api_token": client.Reveal(), "payment_status": status}
-	return c.Do(ctx, enlace.Call{Method: http.MethodPost, Path: "partner/update-payment-status/", Body: body, Idempotent: true, Op: "set payment status"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodPost, Path: "partner/update-payment-status/", Body: body, Idempotent: true, Op: "set payment status"})
 }
 
 // PartnerPlansCSV reads the plans of a partner's clients as CSV: GET

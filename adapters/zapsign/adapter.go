@@ -40,6 +40,7 @@
 package zapsign
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -147,8 +148,8 @@ func settings() []enlace.Field {
 // which needs no plan (sheet 8). Whatever refuses it, refuses the token: ErrAuth
 // for 401 and 403 alike. The page is dropped, since it links to contracts.
 func (Adapter) CheckHealth(ctx context.Context, c *enlace.Conn) error {
-	query := url.Values{"page": {"1"}, "sort_order": {"desc"}, "deleted": {"false"}}
-	err := refusedToken(c.Do(ctx, enlace.Call{Path: "docs/", Query: query, Op: "health"}, nil))
+	query := url.Values{"sort_order": {"desc"}, "deleted": {"false"}}
+	_, err := listRows(ctx, c, "health", "docs/", query, 1)
 	if e, ok := errors.AsType[*enlace.Error](err); ok && e.Status == http.StatusPaymentRequired {
 		return nil // the token is good, the account has no plan
 	}
@@ -176,6 +177,36 @@ func do[T any](ctx context.Context, c *enlace.Conn, call enlace.Call) (T, error)
 	var out T
 	err := c.Do(ctx, call, &out)
 	return out, err
+}
+
+// change sends a write and decodes the object that it answers with.
+func change[T any](ctx context.Context, c *enlace.Conn, call enlace.Call) (T, error) {
+	body, err := write(ctx, c, call)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return decode[T](call.Op, body)
+}
+
+// acknowledge sends a write whose answer is no object but the news that it was
+// done: {"message": "…"}, or a text (sheet 9.15). An answer that is neither leaves
+// open what happened.
+func acknowledge(ctx context.Context, c *enlace.Conn, call enlace.Call) error {
+	answer, err := c.Send(ctx, call)
+	if err != nil {
+		return err
+	}
+	body := bytes.TrimSpace(answer.Body)
+	if len(body) > 0 && body[0] != '{' && body[0] != '[' {
+		return nil
+	}
+	var news struct{ Message, Success, Token string }
+	if json.Unmarshal(body, &news) != nil || news.Message+news.Success+news.Token == "" {
+		return &enlace.Error{Provider: Name, Op: call.Op, Kind: enlace.ErrProtocol, Outcome: enlace.OutcomeUnknown,
+			Status: answer.Status, Message: "the answer does not say that it was done"}
+	}
+	return nil
 }
 
 // path is the address of one object: every part is escaped, and there is a slash

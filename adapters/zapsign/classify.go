@@ -31,8 +31,9 @@ func (Adapter) Classify(status int, h http.Header, body []byte) error {
 	return e
 }
 
-// checkWhole finds out whether a JSON answer was cut off on its way. Answers that
-// are not JSON, or empty, are good ones too (sheet 9.15).
+// checkWhole finds out whether a JSON answer was cut off on its way, or a page for
+// people stands in its place. Other texts, or none, are good answers too (sheet
+// 9.15).
 func checkWhole(status int, body []byte) error {
 	if len(body) == 0 {
 		return nil
@@ -43,6 +44,8 @@ func checkWhole(status int, body []byte) error {
 		end = '}'
 	case '[':
 		end = ']'
+	case '<':
+		return &enlace.Error{Kind: enlace.ErrProtocol, Status: status, Message: "an HTML page with status 200"}
 	default:
 		return nil
 	}

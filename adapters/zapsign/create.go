@@ -40,7 +40,7 @@ func (n creation) run(ctx context.Context, c *enlace.Conn) (body json.RawMessage
 	if body, err = n.find(ctx); err != nil || body != nil {
 		return body, false, err
 	}
-	body, lost := sendCreate(ctx, c, n.send)
+	body, lost := write(ctx, c, n.send)
 	if lost == nil {
 		return body, true, nil
 	}
@@ -63,9 +63,9 @@ func (n creation) run(ctx context.Context, c *enlace.Conn) (body json.RawMessage
 		Message: "the answer was lost, and nothing was created within the settle time; it may be sent again", Err: lost}
 }
 
-// sendCreate sends a create once. A good answer without an object that has a
-// token leaves open what happened.
-func sendCreate(ctx context.Context, c *enlace.Conn, call enlace.Call) (json.RawMessage, error) {
+// write sends a write whose answer is the object that was written. A good answer
+// without an object that has a token leaves open what happened.
+func write(ctx context.Context, c *enlace.Conn, call enlace.Call) (json.RawMessage, error) {
 	var body json.RawMessage
 	if err := c.Do(ctx, call, &body); err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func createDocument(ctx context.Context, c *enlace.Conn, op, path string, fields map[string]json.RawMessage, key string) (json.RawMessage, bool, error) {
 	send := enlace.Call{Method: http.MethodPost, Path: path, Body: fields, Op: op}
 	if key == "" {
-		body, err := sendCreate(ctx, c, send)
+		body, err := write(ctx, c, send)
 		return body, err == nil, err
 	}
 	search, err := keyFields(c, op, fields, key)

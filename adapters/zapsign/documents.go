@@ -279,7 +279,7 @@ func UpdateDocument(ctx context.Context, c *enlace.Conn, token string, in Docume
 	if err != nil {
 		return err
 	}
-	return c.Do(ctx, enlace.Call{Method: http.MethodPut, Path: at, Body: in, Idempotent: true, Op: "update document"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodPut, Path: at, Body: in, Idempotent: true, Op: "update document"})
 }
 
 // ReorderDocuments sets the order in which a document and its extra documents are
@@ -292,7 +292,7 @@ func ReorderDocuments(ctx context.Context, c *enlace.Conn, token string, tokens 
 		return err
 	}
 	body := map[string][]string{"document_display_order": tokens}
-	return c.Do(ctx, enlace.Call{Method: http.MethodPut, Path: at, Body: body, Idempotent: true, Op: "reorder documents"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodPut, Path: at, Body: body, Idempotent: true, Op: "reorder documents"})
 }
 
 // DeleteDocument deletes a document for good: DELETE /docs/{token}/ (sheet
@@ -303,7 +303,7 @@ func DeleteDocument(ctx context.Context, c *enlace.Conn, token string) (Document
 	if err != nil {
 		return Document{}, err
 	}
-	return do[Document](ctx, c, enlace.Call{Method: http.MethodDelete, Path: at, Idempotent: true, Op: "delete document"})
+	return change[Document](ctx, c, enlace.Call{Method: http.MethodDelete, Path: at, Idempotent: true, Op: "delete document"})
 }
 
 // CancelDocument ends a document in progress in the company's name: POST /refuse/
@@ -323,7 +323,7 @@ func CancelDocument(ctx context.Context, c *enlace.Conn, token, reason string, n
 		return invalid(op, "reason", "missing", "why it is cancelled")
 	}
 	body := map[string]any{"doc_token": token, "rejected_reason": reason, "notify_signer": notify}
-	err := c.Do(ctx, enlace.Call{Method: http.MethodPost, Path: "refuse/", Body: body, Op: op}, nil)
+	err := acknowledge(ctx, c, enlace.Call{Method: http.MethodPost, Path: "refuse/", Body: body, Op: op})
 	e, ok := errors.AsType[*enlace.Error](err)
 	if !ok || (e.Status != http.StatusForbidden && !inDoubt(err)) || errors.Is(err, enlace.ErrAuth) {
 		return err
@@ -349,7 +349,7 @@ func CancelDocument(ctx context.Context, c *enlace.Conn, token, reason string, n
 // ErrInvalid.
 func RefuseByUser(ctx context.Context, c *enlace.Conn, token, signer string, user enlace.Secret, reason string) error {
 	body := map[string]string{"doc_token": token, "signer_token": signer, "user_token": user.Reveal(), "rejected_reason": reason}
-	return c.Do(ctx, enlace.Call{Method: http.MethodPost, Path: "refuse/by-user/", Body: body, Op: "refuse document by user"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodPost, Path: "refuse/by-user/", Body: body, Op: "refuse document by user"})
 }
 
 // ExtraDocumentInput is a further file for a document: a name, and one of PDF and
@@ -396,7 +396,7 @@ func addExtra(ctx context.Context, c *enlace.Conn, op, token, name string, once 
 		}
 		body, _, err = creation{op, find, send}.run(ctx, c)
 	} else {
-		body, err = sendCreate(ctx, c, send)
+		body, err = write(ctx, c, send)
 	}
 	if err != nil {
 		return ExtraDoc{}, err
@@ -496,7 +496,7 @@ func ReprocessDocument(ctx context.Context, c *enlace.Conn, token string, sendWe
 		return err
 	}
 	body := map[string]bool{"send_webhook": sendWebhook, "resign_doc": rebuildFile}
-	return c.Do(ctx, enlace.Call{Method: http.MethodPost, Path: at, Body: body, Op: "reprocess document"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodPost, Path: at, Body: body, Op: "reprocess document"})
 }
 
 // Activity is a line of a document's activity log.

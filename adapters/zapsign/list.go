@@ -37,12 +37,14 @@ type rows struct {
 	all   []row
 	count int  // over all pages, as the server says; 0 for a bare array
 	more  bool // there is a next page
+	page  int  // the page's number, by its "next"; 0 if that does not tell
 	at    time.Time
 }
 
 // listRows reads one page of a list. The page's number is ours: "next" is never
 // followed, since it may lead off https and repeat a token (sheet 6.2). A page
-// past the end has no rows. A 403 is a refused token here.
+// past the end has no rows; another page than the one that was asked for is
+// ErrProtocol. A 403 is a refused token here.
 func listRows(ctx context.Context, c *enlace.Conn, op, path string, query url.Values, page int) (rows, error) {
 	query.Set("page", strconv.Itoa(page))
 	answer, err := c.Send(ctx, enlace.Call{Path: path, Query: query, Op: op})
@@ -55,6 +57,9 @@ func listRows(ctx context.Context, c *enlace.Conn, op, path string, query url.Va
 	list, err := parseRows(answer.Body)
 	if err != nil {
 		return rows{}, protocol(op, "", err)
+	}
+	if list.page > 0 && list.page != page {
+		return rows{}, protocol(op, "the answer is another page", nil)
 	}
 	if list.at, err = http.ParseTime(answer.Header.Get("Date")); err != nil {
 		list.at = time.Now()
@@ -79,7 +84,8 @@ func parseRows(body []byte) (rows, error) {
 			n, _ := rawjson.Int(s.Value())
 			list.count = int(max(n, 0))
 		case "next":
-			list.more = s.Kind() == rawjson.KindString && len(s.Value()) > 2
+			next, _ := rawjson.String(s.Value())
+			list.more, list.page = next != "", pageBefore(next)
 		case "results":
 			if s.Kind() == rawjson.KindArray {
 				list.all, found = nil, true
@@ -94,6 +100,16 @@ func parseRows(body []byte) (rows, error) {
 		return rows{}, errNoRows
 	}
 	return list, nil
+}
+
+// pageBefore is the number of the page whose next one has that address.
+func pageBefore(next string) int {
+	u, err := url.Parse(next)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(u.Query().Get("page"))
+	return max(n-1, 0)
 }
 
 func (l *rows) scan(s *rawjson.Scanner) {

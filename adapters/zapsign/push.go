@@ -79,7 +79,12 @@ func pushUpdate(ctx context.Context, c *enlace.Conn, m enlace.Mutation) error {
 	if err != nil {
 		return err
 	}
-	return c.Do(ctx, enlace.Call{Method: http.MethodPut, Path: at, Body: fields, Idempotent: true, Op: op}, nil)
+	call := enlace.Call{Method: http.MethodPut, Path: at, Body: fields, Idempotent: true, Op: op}
+	if m.Entity == Templates {
+		_, err = write(ctx, c, call)
+		return err
+	}
+	return acknowledge(ctx, c, call)
 }
 
 // collections are the addresses of the entities' single records.

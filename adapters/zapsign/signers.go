@@ -106,7 +106,7 @@ func addSigner(ctx context.Context, c *enlace.Conn, document string, fields map[
 	}
 	send := enlace.Call{Method: http.MethodPost, Path: at, Body: fields, Op: op}
 	if key == "" {
-		body, err := sendCreate(ctx, c, send)
+		body, err := write(ctx, c, send)
 		return body, err == nil, err
 	}
 	if textOf(fields, "external_id") == "" {
@@ -151,7 +151,7 @@ func updateSigner(ctx context.Context, c *enlace.Conn, token string, fields map[
 		return nil, err
 	}
 	sends := string(fields["send_automatic_email"]) == "true" || string(fields["send_automatic_whatsapp"]) == "true"
-	return do[json.RawMessage](ctx, c, enlace.Call{Method: http.MethodPost, Path: at, Body: fields, Idempotent: !sends, Op: "update signer"})
+	return write(ctx, c, enlace.Call{Method: http.MethodPost, Path: at, Body: fields, Idempotent: !sends, Op: "update signer"})
 }
 
 // Channel is a way to send a signer the link.
@@ -203,7 +203,7 @@ func RemoveSigner(ctx context.Context, c *enlace.Conn, token string) error {
 	if err != nil {
 		return err
 	}
-	return c.Do(ctx, enlace.Call{Method: http.MethodDelete, Path: at, Idempotent: true, Op: "remove signer"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodDelete, Path: at, Idempotent: true, Op: "remove signer"})
 }
 
 // ResetAuthAttempts gives a signer new attempts at the biometric validation: PUT
@@ -214,7 +214,7 @@ func ResetAuthAttempts(ctx context.Context, c *enlace.Conn, token string) error 
 	if err != nil {
 		return err
 	}
-	return c.Do(ctx, enlace.Call{Method: http.MethodPut, Path: at, Idempotent: true, Op: "reset attempts"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodPut, Path: at, Idempotent: true, Op: "reset attempts"})
 }
 
 // Verification is one attempt of a signer at the biometric validation.
@@ -280,5 +280,5 @@ func SignBatch(ctx context.Context, c *enlace.Conn, in BatchSignature) error {
 			body[name] = text
 		}
 	}
-	return c.Do(ctx, enlace.Call{Method: http.MethodPost, Path: "sign/", Body: body, Op: op}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodPost, Path: "sign/", Body: body, Op: op})
 }

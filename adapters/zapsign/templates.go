@@ -60,11 +60,7 @@ func CreateTemplate(ctx context.Context, c *enlace.Conn, in TemplateInput) (Temp
 	case len(in.DOCX) > number(c, "maxFileMB")<<20:
 		return Template{}, invalid(op, "DOCX", "larger than the setting maxFileMB", c.Setting("maxFileMB")+" MB")
 	}
-	body, err := sendCreate(ctx, c, enlace.Call{Method: http.MethodPost, Path: "templates/create/", Body: in, Op: op})
-	if err != nil {
-		return Template{}, err
-	}
-	return decode[Template](op, body)
+	return change[Template](ctx, c, enlace.Call{Method: http.MethodPost, Path: "templates/create/", Body: in, Op: op})
 }
 
 // UpdateTemplate changes a template but for its file: PUT /templates/{token}/
@@ -78,7 +74,7 @@ func UpdateTemplate(ctx context.Context, c *enlace.Conn, token string, in Templa
 	if len(in.DOCX) > 0 || in.DOCXURL != "" {
 		return Template{}, invalid("update template", "DOCX", "cannot be changed", "none")
 	}
-	return do[Template](ctx, c, enlace.Call{Method: http.MethodPut, Path: at, Body: in, Idempotent: true, Op: "update template"})
+	return change[Template](ctx, c, enlace.Call{Method: http.MethodPut, Path: at, Body: in, Idempotent: true, Op: "update template"})
 }
 
 // UpdateTemplateForm sets a template's form: POST /templates/update-form/ (sheet
@@ -87,7 +83,7 @@ func UpdateTemplateForm(ctx context.Context, c *enlace.Conn, in TemplateForm) (T
 	if in.TemplateID == "" {
 		return Template{}, invalid("update template form", "TemplateID", "missing", "a template's token")
 	}
-	return do[Template](ctx, c, enlace.Call{Method: http.MethodPost, Path: "templates/update-form/", Body: in, Idempotent: true, Op: "update template form"})
+	return change[Template](ctx, c, enlace.Call{Method: http.MethodPost, Path: "templates/update-form/", Body: in, Idempotent: true, Op: "update template form"})
 }
 
 // DeleteTemplate deletes a template: DELETE /templates/{token}/ (sheet 2.4). It
@@ -98,7 +94,7 @@ func DeleteTemplate(ctx context.Context, c *enlace.Conn, token string) error {
 	if err != nil {
 		return err
 	}
-	return c.Do(ctx, enlace.Call{Method: http.MethodDelete, Path: at, Idempotent: true, Op: "delete template"}, nil)
+	return acknowledge(ctx, c, enlace.Call{Method: http.MethodDelete, Path: at, Idempotent: true, Op: "delete template"})
 }
 
 // createTemplate carries out a create of a template, once if there is a key: the
@@ -107,7 +103,7 @@ func createTemplate(ctx context.Context, c *enlace.Conn, fields map[string]json.
 	const op = "create template"
 	send := enlace.Call{Method: http.MethodPost, Path: "templates/create/", Body: fields, Op: op}
 	if key == "" {
-		body, err := sendCreate(ctx, c, send)
+		body, err := write(ctx, c, send)
 		return body, err == nil, err
 	}
 	if textOf(fields, "folder_token") != "" {

@@ -124,7 +124,7 @@ func DeleteWebhook(ctx context.Context, c *enlace.Conn, id json.RawMessage) erro
 	if _, ok := rawjson.ID(id); !ok {
 		return invalid(op, "id", "not an id", "Webhook.ID")
 	}
-	err := c.Do(ctx, enlace.Call{Method: http.MethodDelete, Path: "user/company/webhook/delete/", Body: map[string]any{"id": id}, Idempotent: true, Op: op}, nil)
+	err := acknowledge(ctx, c, enlace.Call{Method: http.MethodDelete, Path: "user/company/webhook/delete/", Body: map[string]any{"id": id}, Idempotent: true, Op: op})
 	if errors.Is(err, enlace.ErrNotFound) {
 		return nil
 	}

@@ -23,7 +23,7 @@ import (
 const (
 	DefaultAttempts       = 4
 	DefaultAttemptTimeout = 30 * time.Second
-	DefaultTotalTimeout   = 60 * time.Second
+	DefaultTotalTimeout   = DefaultMaxRetryAfter + DefaultAttemptTimeout // or no wish to wait that long could be met
 	DefaultMaxRetryAfter  = 60 * time.Second
 	DefaultMaxBody        = 10 << 20
 )

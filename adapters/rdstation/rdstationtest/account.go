@@ -118,6 +118,7 @@ type Options struct {
 	SuspendAfter     int             // failed deliveries in a row after which a CRM webhook is suspended; 0 for never
 
 	RoundTrip time.Duration // what the network adds to a request over Transport
+	ClockSkew time.Duration // how far the account's clock is ahead of ours from the start; behind if negative
 
 	// OnRequest is called for every request before anything else happens, maybe several at once.
 	// It may call the account.
@@ -243,7 +244,7 @@ type Account struct {
 func New(options Options) *Account {
 	fillDefaults(&options)
 	a := &Account{
-		options: options, quirks: options.Quirks, routes: index(routeTable()),
+		options: options, offset: options.ClockSkew, quirks: options.Quirks, routes: index(routeTable()),
 		limits: limiter{limits: options.Limits, sliding: options.Quirks.SlidingWindows, windows: map[limitKey]*window{}},
 		tokens: tokens{known: map[string]*token{}, codes: map[string]*code{}},
 		assets: map[string][]object{}, analytics: map[string][]object{}, jobs: map[*job]struct{}{}, nextNumber: 1000,
@@ -343,7 +344,7 @@ func (a *Account) TokenURL(product Product) string {
 	return a.APIURL() + "/auth/token"
 }
 
-// Now returns the time by the account's clock.
+// Now returns the time by the account's clock. The Date header of answers tells it too.
 func (a *Account) Now() time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()

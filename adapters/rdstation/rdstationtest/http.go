@@ -131,6 +131,7 @@ func (r *route) matches(segments []string) (vars []string, fits bool) {
 
 // ServeHTTP answers for the API, the authorization servers and the CRM v1.
 func (a *Account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", a.Now().UTC().Format(http.TimeFormat))
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		a.write(w, reply{status: http.StatusRequestEntityTooLarge, body: object{"message": "Request size limit exceeded"}})

@@ -120,7 +120,9 @@ func (w *memoryWriter) response(r *http.Request) *http.Response {
 	if w.later != nil {
 		body, length = w.later, w.length
 	}
-	w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	if w.header.Get("Date") == "" { // a server adds it
+		w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
 	return &http.Response{
 		Status: strconv.Itoa(w.status) + " " + http.StatusText(w.status), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Now returns the server's time: that of the standard clock plus what [API.Advance] added.
+// Now returns the server's time: that of the standard clock plus
+// [Options].ClockSkew and what [API.Advance] added. The Date header of answers tells it too.
 func (a *API) Now() time.Time { return a.now() }
 
 func (a *API) now() time.Time {

@@ -140,6 +140,7 @@ const basePath = "/api/v1/"
 
 // ServeHTTP answers for all hosts.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", a.now().Format(http.TimeFormat))
 	host, secure := a.hostOf(r)
 	switch {
 	case secure && r.TLS == nil:

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"syscall"
-	"time"
 )
 
 // Transport returns a transport that hands requests to the server without a network, whatever
@@ -117,7 +116,6 @@ func (w *memoryWriter) response(r *http.Request) *http.Response {
 	if r.Method == http.MethodHead {
 		body = http.NoBody
 	}
-	w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	return &http.Response{
 		Status: strconv.Itoa(w.status) + " " + http.StatusText(w.status), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

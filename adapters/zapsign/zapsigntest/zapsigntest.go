@@ -45,6 +45,7 @@ type Options struct {
 	RefreshTTL   time.Duration // life of JWT refresh tokens; 1 h if 0 (U19)
 
 	RoundTrip time.Duration // what the network adds to a request over Transport
+	ClockSkew time.Duration // how far the server's clock is ahead of ours from the start; behind if negative
 
 	// OnRequest is called for every request to the API before anything else happens, maybe
 	// several at once. It may call the API's methods.
@@ -143,7 +144,7 @@ type API struct {
 	options  Options
 	outgoing *http.Client
 	network  *http.Transport // of outgoing, if it is our own
-	offset   atomic.Int64    // what Advance added to the clock, in nanoseconds
+	offset   atomic.Int64    // what ClockSkew and Advance added to the clock, in nanoseconds
 	running  sync.WaitGroup  // timers that are armed and goroutines that deliver
 
 	mu        sync.Mutex // guards all below
@@ -206,6 +207,7 @@ func New(options Options) *API {
 	o.RateLimit, o.ListCache, o.FileLimit = orDefault(o.RateLimit, 500), orDefault(o.ListCache, time.Minute), orDefault(o.FileLimit, 10<<20)
 	o.BulkCooldown, o.LoginLimit, o.RefreshTTL = orDefault(o.BulkCooldown, 5*time.Hour), orDefault(o.LoginLimit, 5), orDefault(o.RefreshTTL, time.Hour)
 	a := &API{options: options, tokens: map[string]*account{}, secret: randomBytes(32), lanes: map[string]*lane{}, state: newState()}
+	a.offset.Store(int64(options.ClockSkew))
 	a.outgoing = &http.Client{Transport: options.Transport}
 	if options.Transport == nil {
 		a.network = &http.Transport{Proxy: nil, DisableCompression: true}
