@@ -13,19 +13,30 @@ import (
 	"github.com/enlace-go/enlace/adapters/rdstation/rdstationtest"
 )
 
-// conforming is an account for the conformance suite.
-func conforming() (*rdstationtest.Account, map[string][]string) {
-	a := rdstationtest.New(rdstationtest.Options{})
+// Pages of products have 200, and of campaigns 50.
+const (
+	conformProducts  = 230
+	conformCampaigns = 60
+	conformContacts  = 30 // pages that are read one by one have 25
+)
+
+// conforming is an account for the conformance suite, with a clock that is that
+// far ahead. Records share their times in pairs.
+func conforming(ahead time.Duration) (*rdstationtest.Account, map[string][]string) {
+	a := rdstationtest.New(rdstationtest.Options{ClockSkew: ahead})
 	ids := map[string][]string{}
 	for i := range 7 {
-		at := time.Now().Add(-time.Duration(i+2) * time.Hour)
+		at := a.Now().Add(-time.Duration(i/2+2) * time.Hour)
 		for _, e := range []rdstationtest.Entity{rdstationtest.CRMOrganizations, rdstationtest.CRMContacts, rdstationtest.CRMDeals} {
 			ids[string(e)] = append(ids[string(e)], a.PutCRM(e, map[string]any{"name": fmt.Sprint("Record ", i), "created_at": at, "updated_at": at}))
 		}
 		ids["tasks"] = append(ids["tasks"], a.PutCRM(rdstationtest.CRMTasks, map[string]any{"name": "Task", "type": "call", "created_at": at, "updated_at": at,
 			"due_date": at.UTC().Format(time.RFC3339)}))
 	}
-	a.PutCRM(rdstationtest.CRMProducts, map[string]any{"name": "P"})
+	at := a.Now().Add(-5 * time.Hour)
+	for i := range conformProducts { // more than a page, and all of one time
+		a.PutCRM(rdstationtest.CRMProducts, map[string]any{"name": fmt.Sprint("Product ", i), "created_at": at, "updated_at": at})
+	}
 	return a, ids
 }
 
@@ -50,27 +61,10 @@ func deliveryOf(address, body string, header http.Header) enlace.Delivery {
 
 func TestCRMConforms(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Harness{
-		Adapter: func() enlace.IntegrationAdapter { return rdstation.CRM{} },
-		Provider: func() adaptertest.Provider {
-			a, ids := conforming()
-			credential, app := oauthCredential(a, rdstationtest.CRM)
-			secret := enlace.NewSecret("0123456789abcdef0123")
-			created := effects(a, "POST /crm/v2/deals")
-			return adaptertest.Provider{Transport: a.Transport(), Credential: credential, OAuth: app,
-				Touch: func(entity string) string {
-					id := ids[entity][len(ids[entity])-1]
-					a.PutCRM(rdstationtest.Entity(entity), map[string]any{"id": id, "name": time.Now().String()})
-					return id
-				},
-				Writes: []adaptertest.Write{
-					{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpCreate, Data: map[string]string{"name": "New"}}, Effects: created},
-					{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpUpdate, ID: ids["deals"][0], Data: map[string]string{"name": "Other"}},
-						Effects: effects(a, "PUT /crm/v2/deals/{id}")},
-				},
-				Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook", crmDelivery, http.Header{rdstation.KeyHeader: {secret.Reveal()}}), Secret: secret}},
-			}
-		},
-		Count: map[string]int{"organizations": 7, "contacts": 7, "deals": 7, "tasks": 7, "products": 1, "pipelines": 1, "stages": 5, "users": 1, "teams": 0,
+		Adapter:  func() enlace.IntegrationAdapter { return rdstation.CRM{} },
+		Provider: func() adaptertest.Provider { return conformingCRM(0) },
+		Skewed:   conformingCRM,
+		Count: map[string]int{"organizations": 7, "contacts": 7, "deals": 7, "tasks": 7, "products": conformProducts, "pipelines": 1, "stages": 5, "users": 1, "teams": 0,
 			"campaigns": 0, "sources": 0, "lost_reasons": 0, "segments": 0, "custom_fields": 0},
 	})
 }
@@ -85,25 +79,10 @@ func effects(a *rdstationtest.Account, route string) func() int {
 
 func TestCRMv1Conforms(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Harness{
-		Adapter: func() enlace.IntegrationAdapter { return rdstation.CRMv1{} },
-		Provider: func() adaptertest.Provider {
-			a, ids := conforming()
-			secret := enlace.NewSecret("0123456789abcdef0123")
-			return adaptertest.Provider{Transport: a.Transport(), Credential: *key(rdstation.SchemeToken, a.CRMUsers()[0].Token),
-				Touch: func(entity string) string {
-					id := ids[entity][len(ids[entity])-1]
-					a.PutCRM(rdstationtest.Entity(entity), map[string]any{"id": id, "name": time.Now().String()})
-					return id
-				},
-				Writes: []adaptertest.Write{
-					{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpCreate, Data: map[string]string{"name": "New"}}, Effects: effects(a, "POST /api/v1/deals")},
-					{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpUpdate, ID: ids["deals"][0], Data: map[string]string{"name": "Other"}},
-						Effects: effects(a, "PUT /api/v1/deals/{id}")},
-				},
-				Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook?token="+secret.Reveal(), crmDelivery, nil), Secret: secret}},
-			}
-		},
-		Count: map[string]int{"organizations": 7, "contacts": 7, "deals": 7, "tasks": 7, "products": 1, "pipelines": 1, "users": 1, "teams": 0,
+		Adapter:  func() enlace.IntegrationAdapter { return rdstation.CRMv1{} },
+		Provider: func() adaptertest.Provider { return conformingCRMv1(0) },
+		Skewed:   conformingCRMv1,
+		Count: map[string]int{"organizations": 7, "contacts": 7, "deals": 7, "tasks": 7, "products": conformProducts, "pipelines": 1, "users": 1, "teams": 0,
 			"activities": 0, "campaigns": 0, "sources": 0, "lost_reasons": 0, "custom_fields": 0},
 	})
 }
@@ -115,33 +94,74 @@ const conversionDelivery = `{"event_type":"WEBHOOK.CONVERTED","entity_type":"CON
 // its requests, since the adapter keeps the limits of Marketing by itself.
 func TestMarketingConforms(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Harness{
-		Adapter: func() enlace.IntegrationAdapter { return &rdstation.Marketing{} },
-		Provider: func() adaptertest.Provider {
-			a := rdstationtest.New(rdstationtest.Options{WebhookTransport: rdstationtest.HandlerTransport(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))})
-			var uuids []string
-			for i := range 3 {
-				uuids = append(uuids, a.PutContact(map[string]any{"email": fmt.Sprintf("c%d@example.com", i), "last_conversion_date": time.Now().Add(-time.Duration(i+3) * time.Hour)}))
-			}
-			for range 5 {
-				a.PutAsset(rdstationtest.Campaigns, map[string]any{})
-			}
-			credential, app := oauthCredential(a, rdstationtest.Marketing)
-			secret := enlace.NewSecret("0123456789abcdef0123")
-			return adaptertest.Provider{Transport: a.Transport(), Credential: credential, OAuth: app, Settings: map[string]string{"plan": "advanced"},
-				Touch: func(string) string {
-					a.Convert("c2@example.com", "x", nil)
-					return uuids[2]
-				},
-				Writes: []adaptertest.Write{
-					{Mutation: enlace.Mutation{Entity: "contacts", Op: enlace.OpCreate, Data: map[string]string{"email": "n@example.com"}}, Effects: effects(a, "POST /platform/contacts")},
-					{Mutation: enlace.Mutation{Entity: "contacts", Op: enlace.OpUpsert, ID: "email:c1@example.com", Data: map[string]string{"city": "Olinda"}},
-						Effects: effects(a, "PATCH /platform/contacts/{lead}")},
-					{Mutation: enlace.Mutation{Entity: "events", Op: enlace.OpCreate, Data: rdstation.Sale{Email: "c1@example.com"}}, Effects: func() int { return a.Stats().Events }},
-				},
-				Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook?token="+secret.Reveal(), conversionDelivery, nil), Secret: secret}},
-			}
-		},
-		Count: map[string]int{"contacts": 3, "converted_contacts": 3, "segmentation_1": 3, "segmentations": 5, "fields": 17, "emails": 0, "landing_pages": 0, "popups": 0, "forms": 0,
-			"workflows": 0, "campaigns": 5, "catalog_feeds": 0, "analytics_emails": 0, "analytics_workflow_emails": 0, "analytics_conversions": 0, "analytics_funnel": 0},
+		Adapter:  func() enlace.IntegrationAdapter { return &rdstation.Marketing{} },
+		Provider: func() adaptertest.Provider { return conformingMarketing(0) },
+		Skewed:   conformingMarketing,
+		Count: map[string]int{"contacts": conformContacts, "converted_contacts": conformContacts, "segmentation_1": conformContacts, "segmentations": 5, "fields": 17, "emails": 0, "landing_pages": 0, "popups": 0, "forms": 0,
+			"workflows": 0, "campaigns": conformCampaigns, "catalog_feeds": 0, "analytics_emails": 0, "analytics_workflow_emails": 0, "analytics_conversions": 0, "analytics_funnel": 0},
 	})
+}
+
+func conformingCRM(ahead time.Duration) adaptertest.Provider {
+	a, ids := conforming(ahead)
+	credential, app := oauthCredential(a, rdstationtest.CRM)
+	secret := enlace.NewSecret("0123456789abcdef0123")
+	created := effects(a, "POST /crm/v2/deals")
+	return adaptertest.Provider{Transport: a.Transport(), Credential: credential, OAuth: app,
+		Touch: func(entity string) string {
+			id := ids[entity][len(ids[entity])-1]
+			a.PutCRM(rdstationtest.Entity(entity), map[string]any{"id": id, "name": time.Now().String()})
+			return id
+		},
+		Writes: []adaptertest.Write{
+			{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpCreate, Data: map[string]string{"name": "New"}}, Effects: created},
+			{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpUpdate, ID: ids["deals"][0], Data: map[string]string{"name": "Other"}},
+				Effects: effects(a, "PUT /crm/v2/deals/{id}")},
+		},
+		Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook", crmDelivery, http.Header{rdstation.KeyHeader: {secret.Reveal()}}), Secret: secret}},
+	}
+}
+
+func conformingCRMv1(ahead time.Duration) adaptertest.Provider {
+	a, ids := conforming(ahead)
+	secret := enlace.NewSecret("0123456789abcdef0123")
+	return adaptertest.Provider{Transport: a.Transport(), Credential: *key(rdstation.SchemeToken, a.CRMUsers()[0].Token),
+		Touch: func(entity string) string {
+			id := ids[entity][len(ids[entity])-1]
+			a.PutCRM(rdstationtest.Entity(entity), map[string]any{"id": id, "name": time.Now().String()})
+			return id
+		},
+		Writes: []adaptertest.Write{
+			{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpCreate, Data: map[string]string{"name": "New"}}, Effects: effects(a, "POST /api/v1/deals")},
+			{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpUpdate, ID: ids["deals"][0], Data: map[string]string{"name": "Other"}},
+				Effects: effects(a, "PUT /api/v1/deals/{id}")},
+		},
+		Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook?token="+secret.Reveal(), crmDelivery, nil), Secret: secret}},
+	}
+}
+
+func conformingMarketing(ahead time.Duration) adaptertest.Provider {
+	a := rdstationtest.New(rdstationtest.Options{ClockSkew: ahead, WebhookTransport: rdstationtest.HandlerTransport(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))})
+	var uuids []string
+	for i := range conformContacts {
+		uuids = append(uuids, a.PutContact(map[string]any{"email": fmt.Sprintf("c%d@example.com", i), "last_conversion_date": a.Now().Add(-time.Duration(i/2+3) * time.Hour)}))
+	}
+	for range conformCampaigns {
+		a.PutAsset(rdstationtest.Campaigns, map[string]any{})
+	}
+	credential, app := oauthCredential(a, rdstationtest.Marketing)
+	secret := enlace.NewSecret("0123456789abcdef0123")
+	return adaptertest.Provider{Transport: a.Transport(), Credential: credential, OAuth: app, Settings: map[string]string{"plan": "advanced"},
+		Touch: func(string) string {
+			a.Convert("c2@example.com", "x", nil)
+			return uuids[2]
+		},
+		Writes: []adaptertest.Write{
+			{Mutation: enlace.Mutation{Entity: "contacts", Op: enlace.OpCreate, Data: map[string]string{"email": "n@example.com"}}, Effects: effects(a, "POST /platform/contacts")},
+			{Mutation: enlace.Mutation{Entity: "contacts", Op: enlace.OpUpsert, ID: "email:c1@example.com", Data: map[string]string{"city": "Olinda"}},
+				Effects: effects(a, "PATCH /platform/contacts/{lead}")},
+			{Mutation: enlace.Mutation{Entity: "events", Op: enlace.OpCreate, Data: rdstation.Sale{Email: "c1@example.com"}}, Effects: func() int { return a.Stats().Events }},
+		},
+		Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook?token="+secret.Reveal(), conversionDelivery, nil), Secret: secret}},
+	}
 }

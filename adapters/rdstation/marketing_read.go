@@ -57,6 +57,7 @@ type position struct {
 	Page    int        `json:"page,omitempty"`  // from 1; 0 if the walk is over
 	Skip    int        `json:"skip,omitempty"`  // records of the page that were read already
 	Total   int        `json:"total,omitempty"` // records when the page before was read
+	Head    string     `json:"head,omitempty"`  // the first record of the page before
 	Began   *time.Time `json:"began,omitempty"` // the provider's clock when the walk began
 	Again   bool       `json:"again,omitempty"` // the walk looks once more at what converted meanwhile
 	Since   *time.Time `json:"since,omitempty"` // the walk reads what converted since
@@ -139,6 +140,9 @@ func (m *Marketing) pullListing(ctx context.Context, c *enlace.Conn, req enlace.
 	if total := totalOf(answer.Header); total > 0 {
 		read.total = total
 	}
+	if err := pos.checkNew(read.records); err != nil {
+		return enlace.Page{}, err
+	}
 	return pos.deliver(read.records, req.Limit, l.size, read.total), nil
 }
 
@@ -185,9 +189,23 @@ func (p position) cut(records []enlace.Record, limit int) (enlace.Page, position
 		next.Skip = p.Skip + limit
 		return enlace.Page{Records: part[:limit]}, next
 	}
-	next.Page, next.Skip = p.Page+1, 0
+	next.Page, next.Skip, next.Head = p.Page+1, 0, ""
+	if len(records) > 0 {
+		next.Head = records[0].ID
+	}
 	return enlace.Page{Records: part}, next
 }
+
+// checkNew returns an error if these are the records of the page before: a
+// provider that repeats itself would be read for ever.
+func (p position) checkNew(records []enlace.Record) error {
+	if p.Head != "" && p.Skip == 0 && len(records) > 0 && records[0].ID == p.Head {
+		return malformed("list", errSamePage)
+	}
+	return nil
+}
+
+var errSamePage = errors.New("the answer is the page before, again")
 
 // segmentPage is one page of a segmentation's contacts.
 type segmentPage struct {
@@ -199,11 +217,11 @@ type segmentPage struct {
 
 // readSegment reads one page, the latest conversions first: rows that move while
 // the list is read then come twice rather than never (sheet 8.1).
-func (m *Marketing) readSegment(ctx context.Context, c *enlace.Conn, entity, segment string, page, size int) (segmentPage, error) {
+func (m *Marketing) readSegment(ctx context.Context, c *enlace.Conn, entity, segment string, pos position, size int) (segmentPage, error) {
 	if _, err := pathID(segment); err != nil {
 		return segmentPage{}, err
 	}
-	query := url.Values{"page": {strconv.Itoa(page)}, "page_size": {strconv.Itoa(size)}, "order": {"last_conversion_date:desc"}}
+	query := url.Values{"page": {strconv.Itoa(pos.Page)}, "page_size": {strconv.Itoa(size)}, "order": {"last_conversion_date:desc"}}
 	call := named(get("platform/segmentations/"+segment+"/contacts", query), "list contacts of a segmentation")
 	answer, err := m.send(ctx, c, request{call, spendOf(segmentKind)})
 	if err != nil {
@@ -213,14 +231,17 @@ func (m *Marketing) readSegment(ctx context.Context, c *enlace.Conn, entity, seg
 	if err != nil {
 		return segmentPage{}, err
 	}
+	if err := pos.checkNew(read.records); err != nil {
+		return segmentPage{}, err
+	}
 	total := totalOf(answer.Header)
-	last := len(read.records) < size || (total > 0 && page*size >= total)
+	last := len(read.records) < size || (total > 0 && pos.Page*size >= total)
 	return segmentPage{read.records, total, clock(answer.Header), last}, nil
 }
 
 // pullSegment reads the contacts of one segmentation.
 func (m *Marketing) pullSegment(ctx context.Context, c *enlace.Conn, req enlace.PullRequest, pos position, segment string) (enlace.Page, error) {
-	read, err := m.readSegment(ctx, c, req.Entity, segment, pos.Page, segmentSize)
+	read, err := m.readSegment(ctx, c, req.Entity, segment, pos, segmentSize)
 	if err != nil {
 		return enlace.Page{}, err
 	}
@@ -236,7 +257,7 @@ func (m *Marketing) pullSegment(ctx context.Context, c *enlace.Conn, req enlace.
 // what stood behind that page has moved into it then, or into those before it.
 func (p position) afterDeletions(before position, total, size int) position {
 	if p.Skip == 0 && before.Total > total && total > 0 {
-		p.Page = max(1, before.Page-(before.Total-total+size-1)/size)
+		p.Page, p.Head = max(1, before.Page-(before.Total-total+size-1)/size), ""
 	}
 	p.Total = total
 	return p
@@ -251,7 +272,7 @@ func (m *Marketing) pullConverted(ctx context.Context, c *enlace.Conn, req enlac
 	case req.Cursor == "" && !req.Since.IsZero():
 		pos.Since = &req.Since
 	}
-	read, err := m.readSegment(ctx, c, req.Entity, allContacts, pos.Page, segmentSize)
+	read, err := m.readSegment(ctx, c, req.Entity, allContacts, pos, segmentSize)
 	if err != nil {
 		return enlace.Page{}, err
 	}
@@ -289,7 +310,7 @@ func convertedSince(records []enlace.Record, since *time.Time) (inside []enlace.
 // reads those once more that converted since it began: while the first part was at
 // work they moved to where it had been already.
 func (m *Marketing) pullContacts(ctx context.Context, c *enlace.Conn, req enlace.PullRequest, pos position) (enlace.Page, error) {
-	read, err := m.readSegment(ctx, c, req.Entity, allContacts, pos.Page, contactSize)
+	read, err := m.readSegment(ctx, c, req.Entity, allContacts, pos, contactSize)
 	if err != nil {
 		return enlace.Page{}, err
 	}
