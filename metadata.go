@@ -22,7 +22,7 @@ type RecordField struct {
 	Sample   json.RawMessage `json:"sample,omitempty"`    // a value, where the provider gives one; personal data
 }
 
-// Choice is a value that a field may have, and what people call it.
+// Choice is a value that a field may have, as its text, and what people call it.
 type Choice struct {
 	Value string `json:"value"`
 	Label string `json:"label,omitempty"`

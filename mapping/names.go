@@ -54,6 +54,9 @@ var synonyms = [][]string{
 	{"customer", "cliente", "client"},
 	{"tags", "etiquetas", "labels", "marcadores"},
 	{"active", "ativo", "enabled", "habilitado"},
+	{"new", "novo", "nova"}, {"open", "aberto", "aberta", "in progress", "ongoing", "em andamento"}, {"won", "ganho", "ganha"}, {"lost", "perdido", "perdida"},
+	{"pending", "pendente"}, {"signed", "assinado", "assinada"}, {"paid", "pago", "paga"}, {"canceled", "cancelled", "cancelado", "cancelada"},
+	{"yes", "sim"}, {"no", "nao"}, {"male", "masculino"}, {"female", "feminino"},
 	{"date", "data"}, {"type", "tipo"}, {"day", "dia"}, {"hour", "hora"},
 }
 

@@ -29,15 +29,24 @@ type SchemaField struct {
 	List bool `json:"list,omitempty"`
 	// ReadOnly says that the account does not take the field back.
 	ReadOnly bool `json:"read_only,omitempty"`
+	// Choices are the values that the field may have, if they are few and known.
+	Choices []Choice `json:"choices,omitempty"`
 	// Samples are values of the field. They are personal data: leave them out before a schema goes
 	// to somebody else, such as a language model.
 	Samples []json.RawMessage `json:"samples,omitempty"`
+}
+
+// Choice is a value that a field may have, as its text, and what people call it.
+type Choice struct {
+	Value string `json:"value"`
+	Label string `json:"label,omitempty"`
 }
 
 // The bounds of a schema. Suggest leaves out what is beyond.
 const (
 	MaxSchemaFields  = 500
 	MaxSchemaSamples = 5
+	MaxSchemaChoices = 200 // of a field; more are none
 	maxSchemaRecords = 1000
 	maxSampleLength  = 256
 	maxSchemaDepth   = 8

@@ -21,7 +21,7 @@ type Suggestion struct {
 
 // Evidence is a reason for or against a suggestion.
 type Evidence struct {
-	Kind   string  `json:"kind"`   // "name", "type", "samples"; a host's suggester may have others
+	Kind   string  `json:"kind"`   // "name", "type", "samples", "values"; a host's suggester may have others
 	Text   string  `json:"text"`   // for people
 	Weight float64 `json:"weight"` // what it added to the score; negative if it took away
 }
@@ -79,7 +79,7 @@ func (n Names) suggest(local, account Schema) []Suggestion {
 		if usedTo[p.to] || usedFrom[p.from] {
 			continue
 		}
-		if s := p.suggestion(&to[p.to], &from[p.from]); refusal(&s, local, account) == "" {
+		if s := l.suggestion(&p, &to[p.to], &from[p.from]); refusal(&s, local, account) == "" {
 			usedTo[p.to], usedFrom[p.from] = true, true
 			suggestions = append(suggestions, s)
 		}
@@ -144,6 +144,7 @@ const (
 	nameWorth     = 0.8
 	samplesWorth  = 0.6
 	typeWorth     = 0.25
+	valuesWorth   = 0.25
 	typesDiffer   = 0.4
 	samplesDiffer = 0.5
 )
@@ -218,8 +219,8 @@ func (l *lexicon) names(to, from *profile) (best float64, text string) {
 	return best, fmt.Sprintf("%q and %q %s", a, b, text)
 }
 
-// suggestion makes the field: with a type only where there is something to convert.
-func (p *pairing) suggestion(to, from *profile) Suggestion {
+// suggestion makes the field: with a type or a value table only where there is something to convert.
+func (l *lexicon) suggestion(p *pairing, to, from *profile) Suggestion {
 	f := Field{From: from.field.Path, To: to.field.Path, Type: to.typ, List: from.field.List, OneWay: from.field.ReadOnly}
 	if f.Type == Any || to.unlike(from) {
 		f.Type = from.typ
@@ -231,6 +232,10 @@ func (p *pairing) suggestion(to, from *profile) Suggestion {
 		f.ToFormat = to.look.format
 	}
 	f.adapt(from)
+	if pairs, text := l.values(to.field, from.field); pairs != nil {
+		f.Values, f.Type, f.FromFormat, f.ToFormat = pairs, Any, "", ""
+		p.add("values", text, valuesWorth)
+	}
 	slices.SortStableFunc(p.evidence, func(a, b Evidence) int { return cmp.Compare(b.Weight, a.Weight) })
 	return Suggestion{Field: f, Score: round(p.score), Evidence: p.evidence}
 }

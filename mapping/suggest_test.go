@@ -193,6 +193,42 @@ func TestWhatTheAccountSaysIsKept(t *testing.T) {
 	}
 }
 
+// Fields of choices get a value table, if every choice has its own on the other side.
+func TestChoicesBecomeValueTables(t *testing.T) {
+	stage := []mapping.Choice{{Value: "C1:NEW", Label: "Novo"}, {Value: "C1:WON", Label: "Ganho"}, {Value: "C1:LOSE", Label: "Perdido"}}
+	states := []mapping.Choice{{Value: "lost"}, {Value: "new"}, {Value: "won"}}
+	for name, test := range map[string]struct {
+		local, account mapping.SchemaField
+		values         string // empty if there is none
+	}{
+		"both, in two languages": {mapping.SchemaField{Path: "stage", Choices: states}, mapping.SchemaField{Path: "etapa", Choices: stage, Samples: samples(`"C1:NEW"`, `""`)},
+			`[{"from":"C1:NEW","to":"new"},{"from":"C1:WON","to":"won"},{"from":"C1:LOSE","to":"lost"}]`},
+		"labels into a text": {mapping.SchemaField{Path: "stage", Type: mapping.Text}, mapping.SchemaField{Path: "etapa", Type: mapping.ID, Choices: stage[:1]}, `[{"from":"C1:NEW","to":"Novo"}]`},
+		"one is left over":   {mapping.SchemaField{Path: "stage", Choices: states[:2]}, mapping.SchemaField{Path: "etapa", Choices: stage}, ""},
+		"two of the same":    {mapping.SchemaField{Path: "stage", Choices: states}, mapping.SchemaField{Path: "etapa", Choices: append(stage[:3:3], mapping.Choice{Value: "C2:NEW", Label: "Nova"})}, ""},
+		"ambiguous here":     {mapping.SchemaField{Path: "stage", Choices: append(states[:3:3], mapping.Choice{Value: "novo"})}, mapping.SchemaField{Path: "etapa", Choices: stage}, ""},
+		"not a text":         {mapping.SchemaField{Path: "stage"}, mapping.SchemaField{Path: "etapa", Choices: stage}, ""},
+		"no labels":          {mapping.SchemaField{Path: "stage", Type: mapping.Text}, mapping.SchemaField{Path: "etapa", Choices: states}, ""},
+		"a sample of none":   {mapping.SchemaField{Path: "stage", Choices: states}, mapping.SchemaField{Path: "etapa", Choices: stage, Samples: samples(`"C9:NEW"`)}, ""},
+		"the same already":   {mapping.SchemaField{Path: "stage", Choices: states}, mapping.SchemaField{Path: "etapa", Choices: states}, ""},
+		"too many":           {mapping.SchemaField{Path: "stage", Type: mapping.Text}, mapping.SchemaField{Path: "etapa", Choices: slices.Repeat(stage, 100)}, ""},
+	} {
+		got := mapping.Suggest(mapping.Schema{Fields: []mapping.SchemaField{test.local}}, mapping.Schema{Fields: []mapping.SchemaField{test.account}})
+		if len(got) != 1 {
+			t.Errorf("%s: %+v", name, got)
+			continue
+		}
+		text, _ := json.Marshal(got[0].Field.Values)
+		if test.values == "" && got[0].Field.Values != nil || test.values != "" && string(text) != test.values {
+			t.Errorf("%s: %s, want %s", name, text, test.values)
+		}
+		has := slices.ContainsFunc(got[0].Evidence, func(e mapping.Evidence) bool { return e.Kind == "values" })
+		if has != (test.values != "") || got[0].Score > 1 {
+			t.Errorf("%s: %+v", name, got[0])
+		}
+	}
+}
+
 func TestSchemaOf(t *testing.T) {
 	s := mapping.SchemaOf(slices.Values(samples(
 		`{"id":1,"a.b":{"c":"x","d":{}},"list":[1,null,"2",{}],"objects":[{"x":1}],"":1,"no":null}`, `broken`, `[1]`, `{"id":1,"a.b":{"c":"y","e":""}}`, `{"id":2}`, `{"id":3}`, `{"id":4}`, `{"id":5}`, `{"id":6}`,

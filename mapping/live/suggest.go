@@ -38,6 +38,9 @@ func schemaOf(fields []enlace.RecordField) mapping.Schema {
 	var schema mapping.Schema
 	for _, f := range fields {
 		field := mapping.SchemaField{Path: f.Path, Title: f.Label, Type: mapping.Type(f.Type), List: f.List, ReadOnly: f.ReadOnly}
+		for _, c := range f.Choices[:min(len(f.Choices), mapping.MaxSchemaChoices+1)] { // one too many is none
+			field.Choices = append(field.Choices, mapping.Choice(c))
+		}
 		if f.Sample != nil {
 			field.Samples = []json.RawMessage{f.Sample}
 		}
