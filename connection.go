@@ -67,6 +67,29 @@ func (s *Service) TestConnection(ctx context.Context, test ConnectionTest) (Conn
 	return report, nil
 }
 
+// Validate checks settings and a credential as Create would, without storing them
+// and without calling the provider. With a Ref, that integration's settings and
+// credential as they are stored. It returns nil if nothing is wrong. Errors:
+// [*ValidationError] with every fault, ErrUnknownProvider, ErrNotFound, ErrBlocked,
+// ErrNoCredential, ErrKey, ErrDisabled, ErrStore.
+func (s *Service) Validate(ctx context.Context, test ConnectionTest) error {
+	if test.Ref != (Ref{}) {
+		_, err := s.Conn(ctx, test.Ref)
+		return err
+	}
+	adapter, err := s.config.Registry.Lookup(test.Provider)
+	if err != nil {
+		return err
+	}
+	d := adapter.Describe()
+	credential := &test.Credential
+	if credential.Scheme == "" && len(credential.Secrets) == 0 {
+		credential = nil
+	}
+	_, err = s.validate(d, Integration{Provider: d.Name, Name: d.Title, Settings: test.Settings, Enabled: true}, credential)
+	return err
+}
+
 // step runs one step and says whether to go on.
 func (r *ConnectionReport) step(name string, run func() (detail string, err error)) bool {
 	started := time.Now()

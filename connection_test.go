@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/fake"
+	"github.com/enlace-go/enlace/store/memory"
 )
 
 // steps shows a report as "name", "name: kind" or "name: skipped".
@@ -186,4 +188,29 @@ func TestConnectionThatCannotBeTested(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t.Context(), enlace.ConnectionTest{Ref: in.Ref}, enlace.ErrUnknownProvider)
+}
+
+// TestValidate: settings and credential are judged without a request.
+func TestValidate(t *testing.T) {
+	p := fake.New(fake.Options{})
+	service := must(enlace.New(enlace.Config{Registry: enlace.NewRegistry(p.Adapter()), Store: memory.New(), Transport: p,
+		Keys: must(enlace.NewKeyring(must(enlace.ParseKey(enlace.GenerateKey()))(t)))(t)}))(t)
+	good := enlace.ConnectionTest{Provider: fake.Name, Credential: p.APIKey()}
+	if err := service.Validate(t.Context(), good); err != nil {
+		t.Error(err)
+	}
+	if err := service.Validate(t.Context(), enlace.ConnectionTest{Provider: fake.Name}); err != nil {
+		t.Errorf("without a credential: %v", err)
+	}
+	bad := enlace.ConnectionTest{Provider: fake.Name, Settings: map[string]string{"timeout": "1"}, Credential: enlace.Credential{Scheme: "api_key"}}
+	v, ok := errors.AsType[*enlace.ValidationError](service.Validate(t.Context(), bad))
+	if !ok || len(v.Faults) != 2 {
+		t.Errorf("faults %+v, want timeout and api_key", v)
+	}
+	if err := service.Validate(t.Context(), enlace.ConnectionTest{Provider: "none"}); !errors.Is(err, enlace.ErrUnknownProvider) {
+		t.Errorf("unknown provider: %v", err)
+	}
+	if err := service.Validate(t.Context(), enlace.ConnectionTest{Ref: enlace.Ref{ID: "none"}}); !errors.Is(err, enlace.ErrNotFound) {
+		t.Errorf("unknown integration: %v", err)
+	}
 }

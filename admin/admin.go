@@ -67,9 +67,13 @@ type Admin struct {
 	origins *http.CrossOriginProtection
 	files   *files
 	pages   *pages
-	routes  *http.ServeMux
+	routes  http.Handler
+	api     *api
 	limits  *limits
 	hub     *hub
+	tests   *tests
+	syncs   *syncs
+	answers *answers
 
 	stopping context.Context // ends with Close
 	stop     context.CancelFunc
@@ -85,7 +89,8 @@ func Handler(service *enlace.Service, o Options) *Admin {
 	if service == nil {
 		panic("admin: the service is nil")
 	}
-	a := &Admin{service: service, options: o.withDefaults(), limits: newLimits()}
+	a := &Admin{service: service, options: o.withDefaults(), limits: newLimits(),
+		tests: newTests(), syncs: newSyncs(), answers: newAnswers()}
 	a.logger = a.options.Logger
 	if o.PublicURL != "" {
 		u, err := url.Parse(o.PublicURL)
@@ -103,7 +108,7 @@ func Handler(service *enlace.Service, o Options) *Admin {
 	}
 	a.stopping, a.stop = context.WithCancel(context.Background())
 	a.files, a.pages = loadFiles(), loadPages()
-	a.hub = newHub(service, a.options.MaxStreams)
+	a.hub = a.newHub(a.options.MaxStreams)
 	a.routes = a.newRoutes()
 	return a
 }

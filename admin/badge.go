@@ -53,6 +53,7 @@ var looks = map[string]map[string]look{
 		"running": {"busy", "sync"}, "complete": {"good", "check"}, "partial": {"good", "dash"}, "failed": {"bad", "cross"},
 		"canceled": {"quiet", "off"}, "interrupted": {"warn", "warn"},
 	},
+	"test": {"running": {"busy", "sync"}, "succeeded": {"good", "check"}, "failed": {"bad", "cross"}, "canceled": {"quiet", "off"}},
 	"step": {"ok": {"good", "check"}, "failed": {"bad", "cross"}, "skipped": {"quiet", "dash"}, "running": {"busy", "sync"}},
 }
 

@@ -3,6 +3,7 @@ module github.com/enlace-go/enlace/admin
 go 1.26.0
 
 require (
+	github.com/danielgtaylor/huma/v2 v2.37.2
 	github.com/enlace-go/enlace v0.0.0
 	golang.org/x/time v0.16.0
 )
@@ -11,9 +12,7 @@ require (
 	code.dny.dev/ssrf v0.3.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
-	github.com/mattn/go-colorable v0.1.14 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect
-	golang.org/x/sys v0.41.0 // indirect
 )
 
 replace github.com/enlace-go/enlace => ../

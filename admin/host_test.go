@@ -5,6 +5,7 @@ import (
 	"errors"
 	"html"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/adapters/fake"
@@ -74,6 +76,9 @@ func newHost(t *testing.T, o hostOptions) *host {
 				return admin.Access{}, errors.New("not you")
 			}
 		}
+	}
+	if o.options.Logger == nil {
+		o.options.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
 	h.admin = admin.Handler(h.service, o.options)
 	mux := http.NewServeMux()
@@ -183,3 +188,5 @@ func (a answer) field(name string) string {
 	}
 	return html.UnescapeString(match[1])
 }
+
+func tick() <-chan time.Time { return time.After(5 * time.Millisecond) }

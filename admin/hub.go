@@ -56,9 +56,12 @@ type stream struct {
 // maxPending is how many different signals a stream holds until it is drained.
 const maxPending = 256
 
-func newHub(service *enlace.Service, limit int) *hub {
+func (a *Admin) newHub(limit int) *hub {
 	h := &hub{limit: limit, streams: map[*stream]struct{}{}, users: map[string]int{}, closed: make(chan struct{})}
-	h.unwatch = service.Watch(func(_ context.Context, o enlace.Observation) {
+	h.unwatch = a.service.Watch(func(ctx context.Context, o enlace.Observation) {
+		if n := observeTest(ctx, o); n != nil {
+			h.publish(n.tenant, signal{Topic: "tests", Run: n.id})
+		}
 		if tenant, s, ok := signalOf(o); ok {
 			h.publish(tenant, s)
 		}

@@ -214,7 +214,7 @@ func (a *Admin) integrationPage(w http.ResponseWriter, r *http.Request, c *call)
 		data.Provider, data.Known = adapter.Describe(), true
 		data.Provider.DocsURL = httpOnly(data.Provider.DocsURL)
 		can := enlace.CapabilitiesOf(adapter)
-		data.Capabilities = strings.Split(can.String(), ",")
+		data.Capabilities = capabilityNames(can)
 		data.CanSync = can.Has(enlace.CanPull)
 	}
 	for _, field := range fieldsOf(data.Provider) {
@@ -388,3 +388,6 @@ func (a *Admin) deleteIntegration(w http.ResponseWriter, r *http.Request, c *cal
 	leave(w, http.StatusSeeOther, c.mount.root+"i?done=deleted")
 	return nil
 }
+
+// capabilityNames are the names of an adapter's capabilities.
+func capabilityNames(can enlace.Capability) []string { return strings.Split(can.String(), ",") }

@@ -13,7 +13,7 @@ import (
 	"github.com/enlace-go/enlace/adapters/fake"
 )
 
-var marks = regexp.MustCompile(`\{\d\}`)
+var placeMarks = regexp.MustCompile(`\{\d\}`)
 
 // TestCatalogs: every language has the same keys, with the same places in each
 // text, and both forms of each plural.
@@ -25,7 +25,7 @@ func TestCatalogs(t *testing.T) {
 			if !ok {
 				t.Errorf("%s: %s is in no other language", language, key)
 			}
-			if a, b := marks.FindAllString(text, -1), marks.FindAllString(other, -1); !slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))) &&
+			if a, b := placeMarks.FindAllString(text, -1), placeMarks.FindAllString(other, -1); !slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))) &&
 				!strings.HasSuffix(key, ".one") {
 				t.Errorf("%s: %s has the places %v, English %v", language, key, a, b)
 			}

@@ -18,7 +18,10 @@ type problem struct {
 	faults []fault
 }
 
-type fault struct{ field, code, detail string }
+type fault struct {
+	field, code, detail string
+	secret              bool
+}
 
 func (p *problem) Error() string { return p.code }
 
@@ -82,6 +85,11 @@ func problemOf(c *call, err error) *problem {
 // faultOf puts a fault into the language, as far as its words are known.
 func faultOf(t translator, f enlace.Fault) fault {
 	detail := t.optional("fault."+f.Problem, f.Problem)
+	for _, beginning := range []string{"not a secret of the scheme ", "not an auth scheme of ", "not a feature of "} {
+		if rest, ok := strings.CutPrefix(f.Problem, beginning); ok {
+			detail = t.text("fault."+strings.ReplaceAll(strings.TrimSpace(beginning), " ", "_"), rest)
+		}
+	}
 	if allowed := allowedWords(t, f.Allowed); allowed != "" {
 		detail += "; " + t.text("fault.allowed", allowed)
 	}

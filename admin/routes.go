@@ -42,14 +42,25 @@ func routes() []route {
 		{"POST", "/i/{id}/authorize", GrantConnect, false, (*Admin).startAuthorization},
 		{"GET", "/runs", GrantView, false, (*Admin).runList},
 		{"GET", "/runs/{id}", GrantView, false, (*Admin).runPage},
+		{"POST", "/runs/{id}/cancel", GrantSync, false, (*Admin).cancelSync},
+		{"POST", "/i/{id}/sync", GrantSync, true, (*Admin).runSync},
+		{"GET", "/console", GrantView, false, (*Admin).consolePage},
+		{"POST", "/console", GrantTest, true, (*Admin).runTest},
+		{"GET", "/console/{id}", GrantView, false, (*Admin).testPage},
+		{"POST", "/console/{id}/cancel", GrantTest, false, (*Admin).cancelTest},
 		{"GET", "/settings", 0, false, (*Admin).settingsPage},
 		{"POST", "/settings", 0, false, (*Admin).saveSettings},
 		{"GET", "/live", GrantView, false, (*Admin).live},
 	}
 }
 
-func (a *Admin) newRoutes() *http.ServeMux {
+func (a *Admin) newRoutes() http.Handler {
 	mux := http.NewServeMux()
+	api, err := a.newAPI(mux)
+	if err != nil {
+		panic("admin: " + err.Error()) // a mistake in this package: a test would show it
+	}
+	a.api = api
 	for _, route := range routes() {
 		mux.Handle(route.method+" "+route.pattern, a.guarded(route))
 	}
@@ -57,7 +68,7 @@ func (a *Admin) newRoutes() *http.ServeMux {
 		c := callOf(r.Context())
 		a.fail(w, r, c, newProblem(c, "not_found"))
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.once(w, r, mux) })
 }
 
 // guarded checks the grant and the limits of a route, and turns its error into an
@@ -129,6 +140,7 @@ func (a *Admin) navigation(c *call) []navEntry {
 		{navEntry{"overview", "", "home"}, GrantView},
 		{navEntry{"integrations", "i", "plug"}, GrantView},
 		{navEntry{"runs", "runs", "sync"}, GrantView},
+		{navEntry{"console", "console", "console"}, GrantView},
 	} {
 		if c.may(e.grant) {
 			entries = append(entries, e.navEntry)
@@ -140,6 +152,18 @@ func (a *Admin) navigation(c *call) []navEntry {
 // navigationKeys are pressed after "g"; admin.js has the same.
 var navigationKeys = map[string]string{"overview": "o", "integrations": "i", "health": "h", "metrics": "m", "runs": "r", "console": "c",
 	"webhooks": "w", "logs": "l", "audit": "a", "flags": "f"}
+
+// numberOf is the number that a form has sent; 0 for none, -1 for what is no number.
+func numberOf(text string) int {
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return -1
+	}
+	return n
+}
 
 func grantByName(name string) (Grants, bool) {
 	for i, known := range grantNames {

@@ -91,6 +91,7 @@ type runData struct {
 	Run      enlace.Run
 	Row      runRow
 	Entities []entityRow
+	Here     bool // it runs in this process and can be cancelled
 }
 
 type entityRow struct {
@@ -103,7 +104,7 @@ func (a *Admin) runPage(w http.ResponseWriter, r *http.Request, c *call) error {
 	if err != nil {
 		return err
 	}
-	data := runData{Run: run, Row: newRunRow(run, time.Now())}
+	data := runData{Run: run, Row: newRunRow(run, time.Now()), Here: a.syncs.of(run.Ref) != nil}
 	data.Row.name(a.names(r, c))
 	for _, entity := range run.Entities {
 		data.Entities = append(data.Entities, entityRow{entity, run.Results[entity]})
