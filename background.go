@@ -35,6 +35,9 @@ type loop struct {
 func (s *Service) backgroundLoops() []loop {
 	return []loop{
 		{"renew idle refresh tokens", keepAliveInterval, s.keepAlive},
+		{"export audit heads", auditInterval, s.exportAuditHeads},
+		{"keep metrics", time.Second, s.keepMetrics},
+		{"roll up metrics", time.Second, s.rollUpMetrics},
 	}
 }
 

@@ -501,7 +501,7 @@ func (c *Conn) observeAttempt(ctx context.Context, a transport.Attempt) {
 			at.retries.Add(1)
 		}
 	}
-	c.service.observe(ctx, RequestDone{Ref: c.integration.Ref, Provider: c.provider, Op: a.Label,
+	c.service.observeRequest(ctx, RequestDone{Ref: c.integration.Ref, Provider: c.provider, Op: a.Label,
 		Method: a.Method, Status: a.Status, Attempt: a.Number, Duration: a.Duration, Waited: a.Waited, Kind: attemptKind(a.Err)})
 }
 

@@ -46,6 +46,9 @@ func (s *Service) beginAuth(ctx context.Context, p pendingAuth) (string, error) 
 		kept.Secrets["verifier"] = NewSecret(verifier)
 		options = append(options, oauth2.S256ChallengeOption(verifier))
 	}
+	if err := s.announce(ctx, audit("integration.authorize", p.Ref)); err != nil {
+		return "", err
+	}
 	if err := s.safe.Put(ctx, flow.statePlace(), kept); err != nil {
 		return "", err
 	}
@@ -74,6 +77,14 @@ func (s *Service) CompleteAuth(ctx context.Context, query url.Values) (Integrati
 }
 
 func (s *Service) completeAuth(ctx context.Context, p pendingAuth, query url.Values) (Integration, error) {
+	in, err := s.redeemAuth(ctx, p, query)
+	if err != nil {
+		s.auditFailure(ctx, audit("integration.authorize", p.Ref), err)
+	}
+	return in, err
+}
+
+func (s *Service) redeemAuth(ctx context.Context, p pendingAuth, query url.Values) (Integration, error) {
 	flow, err := s.codeFlow(ctx, p.Ref, p.Redirect)
 	if err != nil {
 		return Integration{}, err

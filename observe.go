@@ -26,6 +26,7 @@ type RequestDone struct {
 	Duration time.Duration
 	Waited   time.Duration // before this attempt: rate limit and back-off
 	Kind     string        // KindLabel of the failure, empty on success
+	Probe    bool          // made by a health check, not by anybody's work
 }
 
 // CredentialChanged is a credential that was stored, refreshed or removed.
@@ -71,9 +72,37 @@ type SyncFinished struct {
 	Kind     string // KindLabel of the failure, empty on success
 }
 
+// AuditRecorded is an entry that stands in the audit log, committed. A host that
+// keeps these elsewhere can prove with [Service.VerifyAudit] that nothing was changed.
+type AuditRecorded struct{ Entry AuditEntry }
+
+// FlagChanged is a rule for a flag that was set or removed at run time.
+type FlagChanged struct {
+	Flag   Flag
+	Target FlagTarget
+	Action string // "flag.set", "flag.clear"
+}
+
+// HealthChecked is a health check that was made, and what it found.
+type HealthChecked struct {
+	Ref      Ref
+	Provider string
+	Status   HealthStatus
+	Cause    HealthCause
+	Evidence string // "probe", "traffic" or "state"
+	Duration time.Duration
+}
+
+// HealthChanged is an integration whose health has changed, as it is stored.
+type HealthChanged struct{ Change HealthChange }
+
 func (RequestDone) observation()        {}
 func (CredentialChanged) observation()  {}
 func (IntegrationChanged) observation() {}
 func (MappingChanged) observation()     {}
 func (PageSynced) observation()         {}
 func (SyncFinished) observation()       {}
+func (AuditRecorded) observation()      {}
+func (HealthChecked) observation()      {}
+func (HealthChanged) observation()      {}
+func (FlagChanged) observation()        {}

@@ -242,6 +242,7 @@ func (c *Conn) mayRefresh(ctx context.Context) error {
 // afterRefresh tells the observer, and the integration's status.
 func (c *Conn) afterRefresh(ctx context.Context, err error) {
 	c.service.observe(ctx, CredentialChanged{Ref: c.integration.Ref, Provider: c.provider, Action: "refresh", Kind: KindLabel(err)})
+	c.auditRefresh(ctx, err)
 	status, reason, known := refreshStatus(err)
 	if !known {
 		return
@@ -250,6 +251,21 @@ func (c *Conn) afterRefresh(ctx context.Context, err error) {
 		reason = redact.Text(c.redactor().String(e.Message))
 	}
 	c.setStatus(ctx, status, reason)
+}
+
+// auditRefresh writes the end of a refresh into the audit log. The refresh itself
+// is noted in the store's lease, which names a holder that died inside.
+func (c *Conn) auditRefresh(ctx context.Context, err error) {
+	ctx = asSystem(ctx, "refresh")
+	entry := audit("credential.refresh", c.integration.Ref)
+	if err != nil {
+		c.service.auditFailure(ctx, entry, err)
+		return
+	}
+	entry.Result = AuditDone
+	if err := c.service.RecordAudit(ctx, entry); err != nil {
+		c.Logger().ErrorContext(ctx, "refresh not audited", "error", err)
+	}
 }
 
 // noteAccepted and noteRefused keep the integration's status in step with what
@@ -283,7 +299,13 @@ func (c *Conn) setStatus(ctx context.Context, status Status, reason string) {
 		return
 	}
 	in.Status, in.StatusReason = status, reason
-	if err := c.service.replace(ctx, &in); err != nil {
+	entry := audit("integration.status", in.Ref, "status")
+	entry.Target = string(status)
+	err = c.service.audited(asSystem(ctx, "provider answer"), entry, func(ctx context.Context) error {
+		changed := in
+		return c.service.replace(ctx, &changed)
+	})
+	if err != nil {
 		c.Logger().Warn("integration status not saved", "status", string(status), "error", err)
 	}
 }

@@ -69,14 +69,30 @@ const maxUnopened = 100
 // [CredentialResealer]; otherwise the error is ErrUnsupported. With a [Keyring],
 // see [Service.Reseal].
 func (s *Service) RotateKeys(ctx context.Context, o RotateOptions) (RotateResult, error) {
-	return s.safe.Rotate(ctx, s.hostOf, o)
+	return s.auditedRotation(ctx, "keys.rotate", func() (RotateResult, error) { return s.safe.Rotate(ctx, s.hostOf, o) })
 }
 
 // Reseal seals every credential anew that was sealed by another key than the
 // primary one, and verifies that nothing is left behind. With a [Keyring] it is
 // what lets a retiring key be dropped: when Unopened is empty. Errors: as RotateKeys.
 func (s *Service) Reseal(ctx context.Context, o RotateOptions) (RotateResult, error) {
-	return s.safe.Reseal(ctx, s.hostOf, o)
+	return s.auditedRotation(ctx, "keys.reseal", func() (RotateResult, error) { return s.safe.Reseal(ctx, s.hostOf, o) })
+}
+
+// auditedRotation announces a rotation, which is many transactions, and tells its
+// end. It concerns all tenants and stands in the chain of the empty one.
+func (s *Service) auditedRotation(ctx context.Context, action string, rotate func() (RotateResult, error)) (RotateResult, error) {
+	entry := AuditEntry{Action: action}
+	if err := s.announce(ctx, entry); err != nil {
+		return RotateResult{}, err
+	}
+	result, err := rotate()
+	if err != nil {
+		s.auditFailure(ctx, entry, err)
+		return result, err
+	}
+	entry.Result, entry.Target = AuditDone, keyName(result.Primary)
+	return result, s.RecordAudit(ctx, entry)
 }
 
 // hostOf tells which host a credential is bound to.

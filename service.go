@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/enlace-go/enlace/internal/guard"
@@ -46,6 +47,22 @@ type Config struct {
 	Transport http.RoundTripper
 	// MaxBody bounds one answer, in bytes. Defaults to 10 MiB.
 	MaxBody int64
+	// HealthInterval is how often Run checks each integration, unless its setting
+	// "healthInterval" says otherwise. Defaults to 30 seconds; less than 0 checks nothing.
+	HealthInterval time.Duration
+	// OnHealthChange is told of integrations whose health has changed, after the
+	// change is stored: in one process, once for each change, outside of
+	// maintenance windows. If it fails, it is told the then current state again
+	// a little later. Defaults to none.
+	OnHealthChange func(ctx context.Context, changes []HealthChange) error
+	// DisabledFlags are off unless Flags or a rule says otherwise. Defaults to none: all are on.
+	DisabledFlags []Flag
+	// Flags answers feature flags from outside, such as an OpenFeature client; see
+	// [Service.FlagEnabled]. Defaults to none.
+	Flags Flags
+	// TenantLimits bounds what one tenant may have and do. It is asked often and
+	// answers from memory. Defaults to no limits.
+	TenantLimits func(tenant string) TenantLimits
 	// Logger gets what operators need. Defaults to none.
 	Logger *slog.Logger
 	// Observer gets everything that happens, for audit, metrics and traces.
@@ -88,12 +105,18 @@ type Service struct {
 	quotasMu sync.Mutex
 	quotas   map[string]*quota
 
+	exportedHeads map[string]int64 // of audit chains, by tenant; of one loop of Run
+	meter         *meter
+	monitor       *monitor
+	flags         flagRules
+
 	flightsMu  sync.Mutex
 	flights    map[Place]*flight
 	background sync.WaitGroup // refreshes under way; see Close
 
 	watchersMu sync.RWMutex
 	watchers   map[uint64]Observer // see Watch
+	watched    atomic.Int64        // how many they are
 	watcherKey uint64
 }
 
@@ -121,7 +144,9 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{},
-		watchers: map[uint64]Observer{}}
+		watchers: map[uint64]Observer{},
+		meter:    newMeter(), exportedHeads: map[string]int64{}}
+	s.monitor = newMonitor(s)
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -180,8 +205,11 @@ func (s *Service) Create(ctx context.Context, n NewIntegration) (Integration, er
 	if in.BaseURL, err = s.validate(d, in, n.Credential); err != nil {
 		return Integration{}, err
 	}
-	if err := s.store.CreateIntegration(ctx, in); err != nil {
-		return Integration{}, wrap("create integration", ErrStore, err)
+	err = s.audited(ctx, audit("integration.create", in.Ref), func(ctx context.Context) error {
+		return wrap("create integration", ErrStore, s.store.CreateIntegration(ctx, in))
+	})
+	if err != nil {
+		return Integration{}, err
 	}
 	s.observe(ctx, IntegrationChanged{Ref: in.Ref, Provider: in.Provider, Action: "create"})
 	if n.Credential == nil {
@@ -241,11 +269,16 @@ func (s *Service) Update(ctx context.Context, in Integration) (Integration, erro
 	if place(next).Host != place(cur).Host {
 		next.Status, next.StatusReason = StatusPending, "the address has changed; connect again"
 	}
-	if err := s.replace(ctx, &next); err != nil {
+	var updated Integration
+	err = s.audited(ctx, audit("integration.update", next.Ref, changed...), func(ctx context.Context) error {
+		updated = next
+		return s.replace(ctx, &updated)
+	})
+	if err != nil {
 		return Integration{}, err
 	}
 	s.observe(ctx, IntegrationChanged{Ref: next.Ref, Provider: next.Provider, Action: "update", Fields: changed})
-	return next, nil
+	return updated, nil
 }
 
 // Enable switches the integration on.
@@ -259,28 +292,35 @@ func (s *Service) Disable(ctx context.Context, ref Ref) (Integration, error) {
 	return s.change(ctx, ref, "disable", func(in *Integration) { in.Enabled = false })
 }
 
-// Delete removes the integration, its credential, checkpoints and mappings; the
-// records of its runs stay. What the host has pulled is the host's. If it fails
-// half way it can be called again.
+// Delete removes the integration, its credential, checkpoints, mappings and
+// health, all at once; the records of its runs and the audit log stay. What the
+// host has pulled is the host's.
 func (s *Service) Delete(ctx context.Context, ref Ref) error {
-	in, err := s.Get(ctx, ref)
+	var in Integration
+	err := s.audited(ctx, audit("integration.delete", ref), func(ctx context.Context) (err error) {
+		if in, err = s.Get(ctx, ref); err != nil {
+			return err
+		}
+		for _, name := range []string{accountName, stateName} {
+			if err := s.safe.Delete(ctx, CredentialKey{Ref: ref, Name: name}); err != nil {
+				return err
+			}
+		}
+		if err := s.store.DeleteCheckpoints(ctx, ref); err != nil {
+			return wrap("delete checkpoints", ErrStore, err)
+		}
+		if err := s.store.DeleteMappings(ctx, ref); err != nil {
+			return wrap("delete mappings", ErrStore, err)
+		}
+		if err := s.store.DeleteHealth(ctx, ref); err != nil {
+			return wrap("delete health", ErrStore, err)
+		}
+		return wrap("delete integration", ErrStore, s.store.DeleteIntegration(ctx, ref, in.Version))
+	})
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{accountName, stateName} {
-		if err := s.safe.Delete(ctx, CredentialKey{Ref: ref, Name: name}); err != nil {
-			return err
-		}
-	}
-	if err := s.store.DeleteCheckpoints(ctx, ref); err != nil {
-		return wrap("delete checkpoints", ErrStore, err)
-	}
-	if err := s.store.DeleteMappings(ctx, ref); err != nil {
-		return wrap("delete mappings", ErrStore, err)
-	}
-	if err := s.store.DeleteIntegration(ctx, ref, in.Version); err != nil {
-		return wrap("delete integration", ErrStore, err)
-	}
+	s.safe.forget(place(in).CredentialKey) // somebody may have read it before the commit
 	s.observe(ctx, IntegrationChanged{Ref: ref, Provider: in.Provider, Action: "delete"})
 	return nil
 }
@@ -307,7 +347,12 @@ func (s *Service) Connect(ctx context.Context, ref Ref, cred Credential) (Integr
 	}
 	cred.Scheme = scheme.Scheme()
 	in.BaseURL = base
+	entry := audit("integration.connect", ref, slices.Sorted(maps.Keys(cred.Secrets))...)
+	if err := s.announce(ctx, entry); err != nil {
+		return Integration{}, err
+	}
 	if err := s.safe.Put(ctx, place(in), cred); err != nil {
+		s.auditFailure(ctx, entry, err)
 		return Integration{}, err
 	}
 	s.observe(ctx, CredentialChanged{Ref: ref, Provider: in.Provider, Action: "put"})
@@ -321,30 +366,40 @@ func (s *Service) Connect(ctx context.Context, ref Ref, cred Credential) (Integr
 
 // Disconnect removes the credential; the integration stays and is pending.
 func (s *Service) Disconnect(ctx context.Context, ref Ref) (Integration, error) {
-	in, err := s.Get(ctx, ref)
-	if err != nil {
-		return Integration{}, err
+	in, err := s.edit(ctx, ref, "disconnect", func(ctx context.Context, in *Integration) error {
+		in.Status, in.StatusReason = StatusPending, "disconnected"
+		return s.safe.Delete(ctx, place(*in).CredentialKey)
+	})
+	if err == nil {
+		s.safe.forget(place(in).CredentialKey) // somebody may have read it before the commit
+		s.observe(ctx, CredentialChanged{Ref: ref, Provider: in.Provider, Action: "delete"})
 	}
-	if err := s.safe.Delete(ctx, place(in).CredentialKey); err != nil {
-		return Integration{}, err
-	}
-	s.observe(ctx, CredentialChanged{Ref: ref, Provider: in.Provider, Action: "delete"})
-	return s.change(ctx, ref, "disconnect", func(cur *Integration) {
-		cur.Status, cur.StatusReason = StatusPending, "disconnected"
+	return in, err
+}
+
+// change applies set to the integration as it is stored.
+func (s *Service) change(ctx context.Context, ref Ref, action string, set func(*Integration)) (Integration, error) {
+	return s.edit(ctx, ref, action, func(_ context.Context, in *Integration) error {
+		set(in)
+		return nil
 	})
 }
 
-// change applies edit to the integration as it is stored. It repeats that when
-// somebody else was faster, which is right because edit sets what it means to
-// set whatever stood there.
-func (s *Service) change(ctx context.Context, ref Ref, action string, edit func(*Integration)) (Integration, error) {
+// edit applies apply to the integration as it is stored, in one transaction with
+// what apply itself stores. It repeats that when somebody else was faster, which is
+// right because apply sets what it means to set whatever stood there.
+func (s *Service) edit(ctx context.Context, ref Ref, action string, apply func(context.Context, *Integration) error) (Integration, error) {
 	for range 10 {
-		in, err := s.Get(ctx, ref)
-		if err != nil {
-			return Integration{}, err
-		}
-		edit(&in)
-		err = s.replace(ctx, &in)
+		var in Integration
+		err := s.audited(ctx, audit("integration."+action, ref), func(ctx context.Context) (err error) {
+			if in, err = s.Get(ctx, ref); err != nil {
+				return err
+			}
+			if err = apply(ctx, &in); err != nil {
+				return err
+			}
+			return s.replace(ctx, &in)
+		})
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
@@ -485,7 +540,25 @@ func changedFields(a, b Integration) []string {
 	return fields
 }
 
+// observe tells everybody who follows what happens.
 func (s *Service) observe(ctx context.Context, o Observation) {
+	s.meter.record(o)
+	s.monitor.note(o)
+	s.tell(ctx, o)
+}
+
+// observeRequest is observe for what happens most: without an allocation, unless
+// somebody follows.
+func (s *Service) observeRequest(ctx context.Context, o RequestDone) {
+	o.Probe = isProbe(ctx)
+	s.meter.request(&o)
+	if s.config.Observer != nil || s.watched.Load() > 0 {
+		s.tell(ctx, o)
+	}
+}
+
+// tell gives the observation to the host's observer and to those of Watch.
+func (s *Service) tell(ctx context.Context, o Observation) {
 	if s.config.Observer != nil {
 		s.config.Observer(ctx, o)
 	}

@@ -520,20 +520,20 @@ func TestStoreFailuresAreErrStore(t *testing.T) {
 // Whoever changes the status of an integration must not lose somebody's edit.
 func TestChangesMeetOtherWriters(t *testing.T) {
 	var h *host
-	var rival func()
-	h = newHost(t, crm{}, failing(func(_ context.Context, op string) error {
-		if op == "UpdateIntegration" && rival != nil {
+	var rival func(context.Context)
+	h = newHost(t, crm{}, failing(func(ctx context.Context, op string) error {
+		if op == "Transact" && rival != nil {
 			edit := rival
 			rival = nil
-			edit()
+			edit(ctx)
 		}
 		return nil
 	}))
 	in := h.create(apiKey("k"))
-	rival = func() {
-		row, _ := h.store.Integration(t.Context(), in.Ref)
+	rival = func(ctx context.Context) {
+		row, _ := h.store.Integration(ctx, in.Ref)
 		row.Name = "renamed by a rival"
-		if err := h.store.UpdateIntegration(t.Context(), row); err != nil {
+		if err := h.store.UpdateIntegration(ctx, row); err != nil {
 			t.Fatal(err)
 		}
 	}

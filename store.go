@@ -28,6 +28,10 @@ type Store interface {
 	MappingStore
 	Transactor
 	InboxStore
+	AuditStore
+	HealthStore
+	MetricStore
+	FlagStore
 }
 
 // IntegrationStore keeps integrations.

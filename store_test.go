@@ -13,6 +13,20 @@ type flakyStore struct {
 	fail func(ctx context.Context, op string) error
 }
 
+func (s flakyStore) Transact(ctx context.Context, fn func(context.Context) error) error {
+	if err := s.fail(ctx, "Transact"); err != nil {
+		return err
+	}
+	return s.Store.Transact(ctx, fn)
+}
+
+func (s flakyStore) AppendAudit(ctx context.Context, e enlace.AuditEntry) error {
+	if err := s.fail(ctx, "AppendAudit"); err != nil {
+		return err
+	}
+	return s.Store.AppendAudit(ctx, e)
+}
+
 func (s flakyStore) CreateIntegration(ctx context.Context, in enlace.Integration) error {
 	if err := s.fail(ctx, "CreateIntegration"); err != nil {
 		return err

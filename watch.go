@@ -13,9 +13,11 @@ func (s *Service) Watch(observer Observer) (stop func()) {
 	s.watcherKey++
 	key := s.watcherKey
 	s.watchers[key] = observer
+	s.watched.Store(int64(len(s.watchers)))
 	return func() {
 		s.watchersMu.Lock()
 		defer s.watchersMu.Unlock()
 		delete(s.watchers, key)
+		s.watched.Store(int64(len(s.watchers)))
 	}
 }

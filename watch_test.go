@@ -18,11 +18,11 @@ func TestWatch(t *testing.T) {
 	}
 	var configured, watched []enlace.Observation
 	service, err := enlace.New(enlace.Config{Registry: enlace.NewRegistry(fake.New(fake.Options{}).Adapter()), Store: memory.New(), Keys: keys,
-		Observer: func(_ context.Context, o enlace.Observation) { configured = append(configured, o) }})
+		Observer: created(&configured)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := service.Watch(func(_ context.Context, o enlace.Observation) { watched = append(watched, o) })
+	stop := service.Watch(created(&watched))
 	create := func() {
 		t.Helper()
 		if _, err := service.Create(t.Context(), enlace.NewIntegration{Provider: fake.Name}); err != nil {
@@ -35,5 +35,14 @@ func TestWatch(t *testing.T) {
 	create()
 	if len(configured) != 2 || len(watched) != 1 {
 		t.Errorf("configured saw %d, want 2; watcher saw %d, want 1", len(configured), len(watched))
+	}
+}
+
+// created is an observer that keeps the integrations that were created.
+func created(all *[]enlace.Observation) enlace.Observer {
+	return func(_ context.Context, o enlace.Observation) {
+		if _, ok := o.(enlace.IntegrationChanged); ok {
+			*all = append(*all, o)
+		}
 	}
 }

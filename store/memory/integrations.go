@@ -66,6 +66,26 @@ func (s *Store) Integrations(ctx context.Context, q enlace.IntegrationQuery) ([]
 	return rows, next, nil
 }
 
+// EveryIntegration implements [enlace.HealthStore].
+func (s *Store) EveryIntegration(ctx context.Context, after enlace.Ref, limit int) ([]enlace.Integration, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.end(ctx)
+	var rows []enlace.Integration
+	for ref, in := range s.integrations.all() {
+		if compareRefs(ref, after) > 0 {
+			rows = append(rows, in)
+		}
+	}
+	slices.SortFunc(rows, func(a, b enlace.Integration) int { return compareRefs(a.Ref, b.Ref) })
+	rows = rows[:min(limit, len(rows))]
+	for i := range rows {
+		rows[i] = copyIntegration(rows[i])
+	}
+	return rows, nil
+}
+
 // UpdateIntegration implements [enlace.IntegrationStore].
 func (s *Store) UpdateIntegration(ctx context.Context, in enlace.Integration) error {
 	if err := s.begin(ctx); err != nil {

@@ -29,6 +29,12 @@ type Store struct {
 	dedupe       table[inboxKey, string]                  // ids of deliveries by their dedupe keys
 	events       table[inboxKey, time.Time]
 	heard        table[recordKey, heardRecord]
+	audit        table[string, []enlace.AuditEntry] // by tenant
+	health       table[enlace.Ref, enlace.Health]
+	changes      table[string, []enlace.HealthChange]  // by tenant, oldest first
+	maintenance  table[enlace.Ref, enlace.Maintenance] // by tenant and id of the window
+	metrics      table[enlace.MetricKey, []byte]
+	flags        table[flagKey, enlace.FlagRule]
 }
 
 var (

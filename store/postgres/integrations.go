@@ -29,6 +29,9 @@ const (
 	listIntegrationsOfProvider = `SELECT ` + integrationColumns + ` FROM enlace.integrations
 		WHERE tenant = $1 AND provider = $2 AND id > $3 ORDER BY id LIMIT $4`
 
+	everyIntegration = `SELECT ` + integrationColumns + ` FROM enlace.integrations
+		WHERE (tenant, id) > ($1, $2) ORDER BY tenant, id LIMIT $3`
+
 	updateIntegration = `UPDATE enlace.integrations
 		SET provider = $3, name = $4, settings = $5, features = $6, base_url = $7, enabled = $8,
 		status = $9, status_reason = $10, version = version + 1, created_at = $11, updated_at = $12
@@ -82,6 +85,11 @@ func (s *Store) Integrations(ctx context.Context, q enlace.IntegrationQuery) ([]
 	}
 	rows, next := page.Cut(rows, size, integrationList, func(in enlace.Integration) string { return in.ID })
 	return rows, next, nil
+}
+
+// EveryIntegration implements [enlace.HealthStore].
+func (s *Store) EveryIntegration(ctx context.Context, after enlace.Ref, limit int) ([]enlace.Integration, error) {
+	return selectAll(ctx, s, "every integration", scanIntegration, everyIntegration, after.Tenant, after.ID, limit)
 }
 
 // UpdateIntegration implements [enlace.IntegrationStore].

@@ -28,6 +28,9 @@ const (
 	listIntegrationsOfProvider = `SELECT ` + integrationColumns + ` FROM enlace_integrations
 		WHERE tenant = ? AND provider = ? AND id > ? ORDER BY id LIMIT ?`
 
+	everyIntegration = `SELECT ` + integrationColumns + ` FROM enlace_integrations
+		WHERE (tenant, id) > (?, ?) ORDER BY tenant, id LIMIT ?`
+
 	updateIntegration = `UPDATE enlace_integrations
 		SET provider = ?, name = ?, settings = ?, features = ?, base_url = ?, enabled = ?,
 		status = ?, status_reason = ?, version = version + 1, created_at = ?, updated_at = ?
@@ -76,6 +79,11 @@ func (s *Store) Integrations(ctx context.Context, q enlace.IntegrationQuery) ([]
 	}
 	rows, next := page.Cut(rows, size, integrationList, func(in enlace.Integration) string { return in.ID })
 	return rows, next, nil
+}
+
+// EveryIntegration implements [enlace.HealthStore].
+func (s *Store) EveryIntegration(ctx context.Context, after enlace.Ref, limit int) ([]enlace.Integration, error) {
+	return selectAll(ctx, s.reader(ctx), "every integration", scanIntegration, everyIntegration, after.Tenant, after.ID, limit)
 }
 
 // UpdateIntegration implements [enlace.IntegrationStore].

@@ -44,6 +44,7 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Mappings", mappingChecks},
 		{"Transactions", transactionChecks},
 		{"Inbox", inboxChecks},
+		{"Audit", auditChecks},
 	})
 	TestCredentials(t, open)
 	if _, ok := open(t).(enlace.KeyringStore); ok {

@@ -1,0 +1,111 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/enlace-go/enlace"
+)
+
+const (
+	saveMetric = `INSERT INTO enlace.metrics (resolution, tenant, scope, name, start, node, points) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (resolution, tenant, scope, name, start, node) DO UPDATE SET points = excluded.points`
+
+	metricColumns = `SELECT resolution, tenant, scope, name, start, node, points FROM enlace.metrics `
+
+	selectMetrics = metricColumns + `WHERE resolution = ? AND tenant = ? AND scope = ? AND (name, start, node) > (?, ?, ?) AND start >= ? AND start < ?
+		ORDER BY name, start, node LIMIT ?`
+
+	selectMetricsOfName = metricColumns + `WHERE resolution = ? AND tenant = ? AND scope = ? AND name = ? AND (start, node) > (?, ?) AND start >= ? AND start < ?
+		ORDER BY name, start, node LIMIT ?`
+
+	selectMetricsAt = metricColumns + `WHERE resolution = ? AND start = ? AND (tenant, scope, name, node) > (?, ?, ?, ?)
+		ORDER BY tenant, scope, name, node LIMIT ?`
+
+	selectMetricStarts = `SELECT DISTINCT start FROM enlace.metrics WHERE resolution = ? ORDER BY start`
+
+	deleteMetrics = `DELETE FROM enlace.metrics WHERE (resolution, tenant, scope, name, start, node) IN
+		(SELECT resolution, tenant, scope, name, start, node FROM enlace.metrics WHERE resolution = ? AND start < ? LIMIT ?)`
+
+	countIntegrations = `SELECT provider, COUNT(*),
+		SUM(CASE WHEN enabled AND status = 'connected' THEN 1 ELSE 0 END),
+		SUM(CASE WHEN enabled AND status NOT IN ('connected', 'pending') THEN 1 ELSE 0 END)
+		FROM enlace.integrations WHERE tenant = ? GROUP BY provider ORDER BY provider`
+)
+
+// SaveMetrics implements [enlace.MetricStore].
+func (s *Store) SaveMetrics(ctx context.Context, chunks []enlace.MetricChunk) error {
+	return s.db.Transact(ctx, func(ctx context.Context) error {
+		for _, c := range chunks {
+			_, err := s.exec(ctx, "save metrics", saveMetric, seconds(c.Resolution), c.Tenant, c.Scope, c.Name, c.Start.UnixMicro(), c.Node, c.Points)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Metrics implements [enlace.MetricStore].
+func (s *Store) Metrics(ctx context.Context, q enlace.MetricChunkQuery) ([]enlace.MetricChunk, error) {
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 1000
+	}
+	limit = min(limit, 10_000)
+	after := int64(-1 << 62)
+	if q.After != (enlace.MetricKey{}) {
+		after = q.After.Start.UnixMicro()
+	}
+	args := []any{seconds(q.Resolution), q.Tenant, q.Scope}
+	statement := selectMetrics
+	if q.Name != "" {
+		statement = selectMetricsOfName
+		args = append(args, q.Name, after, q.After.Node)
+	} else {
+		args = append(args, q.After.Name, after, q.After.Node)
+	}
+	args = append(args, q.From.UnixMicro(), q.To.UnixMicro(), limit)
+	return selectAll(ctx, s, "metrics", scanMetric, statement, args...)
+}
+
+// MetricsAt implements [enlace.MetricStore].
+func (s *Store) MetricsAt(ctx context.Context, resolution time.Duration, start time.Time, after enlace.MetricKey, limit int) ([]enlace.MetricChunk, error) {
+	return selectAll(ctx, s, "metrics at", scanMetric, selectMetricsAt, seconds(resolution), start.UnixMicro(),
+		after.Tenant, after.Scope, after.Name, after.Node, limit)
+}
+
+// MetricStarts implements [enlace.MetricStore].
+func (s *Store) MetricStarts(ctx context.Context, resolution time.Duration) ([]time.Time, error) {
+	scan := func(row Row) (t time.Time, err error) {
+		err = row.Scan(instant{&t})
+		return t, err
+	}
+	return selectAll(ctx, s, "metric starts", scan, selectMetricStarts, seconds(resolution))
+}
+
+// DeleteMetrics implements [enlace.MetricStore].
+func (s *Store) DeleteMetrics(ctx context.Context, resolution time.Duration, before time.Time, limit int) (int, error) {
+	n, err := s.exec(ctx, "delete metrics", deleteMetrics, seconds(resolution), before.UnixMicro(), limit)
+	return int(n), err
+}
+
+// IntegrationCounts implements [enlace.MetricStore].
+func (s *Store) IntegrationCounts(ctx context.Context, tenant string) ([]enlace.IntegrationCount, error) {
+	scan := func(row Row) (enlace.IntegrationCount, error) {
+		var c enlace.IntegrationCount
+		err := row.Scan(&c.Provider, &c.Total, &c.Active, &c.Attention)
+		return c, err
+	}
+	return selectAll(ctx, s, "count integrations", scan, countIntegrations, tenant)
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+func scanMetric(row Row) (enlace.MetricChunk, error) {
+	var c enlace.MetricChunk
+	var resolution int64
+	err := row.Scan(&resolution, &c.Tenant, &c.Scope, &c.Name, instant{&c.Start}, &c.Node, &c.Points)
+	c.Resolution = time.Duration(resolution) * time.Second
+	return c, err
+}

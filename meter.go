@@ -1,0 +1,355 @@
+package enlace
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// meter counts what happens, by integration, until a minute is over. Recording
+// takes a lookup and some atomic additions, and allocates nothing.
+type meter struct {
+	node   string // names this process in the store
+	shards [16]meterShard
+
+	// Of whoever cuts minutes: one goroutine of Run.
+	cutting sync.Mutex
+	series  map[MetricKey]*openChunk
+	unsaved map[MetricKey][]byte
+
+	totalsMu sync.Mutex
+	totals   map[string]*sample // by provider, since the process began
+}
+
+type meterShard struct {
+	mu     sync.RWMutex
+	series map[Ref]*series
+}
+
+// series is one integration in this process.
+type series struct {
+	ref      Ref
+	provider string
+	counts   [countFields]atomic.Int64
+	latency  [buckets]atomic.Uint32
+	kinds    [len(kindLabels)]atomic.Uint32
+	traffic  traffic
+	idle     int // minutes in which nothing happened; of whoever cuts
+}
+
+// traffic is what the last real requests say about an integration.
+type traffic struct {
+	okAt     atomic.Int64 // Unix nanoseconds
+	okTook   atomic.Int64
+	failedAt atomic.Int64
+	failed   atomic.Uint32 // index of kindLabels
+}
+
+// openChunk is an hour of minutes that is being written.
+type openChunk struct {
+	start time.Time
+	data  []byte
+}
+
+func newMeter() *meter {
+	m := &meter{node: rand.Text()[:12], series: map[MetricKey]*openChunk{}, unsaved: map[MetricKey][]byte{}, totals: map[string]*sample{}}
+	for i := range m.shards {
+		m.shards[i].series = map[Ref]*series{}
+	}
+	return m
+}
+
+// kindLabels are the labels of failures that are counted one by one; what is not
+// among them counts as the first.
+var kindLabels = [...]string{"other", "auth", "token_expired", "misconfigured", "forbidden", "not_found", "invalid", "conflict", "rate_limited",
+	"unavailable", "protocol", "unsupported", "moved", "blocked", "too_large", "cursor_expired", "signature", "canceled"}
+
+func kindIndex(label string) int {
+	for i, l := range kindLabels {
+		if l == label {
+			return i
+		}
+	}
+	return 0
+}
+
+// of finds the series of an integration, or begins it.
+func (m *meter) of(ref Ref, provider string) *series {
+	shard := &m.shards[0]
+	if n := len(ref.ID); n > 0 {
+		shard = &m.shards[ref.ID[n-1]%16]
+	}
+	shard.mu.RLock()
+	s := shard.series[ref]
+	shard.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if s = shard.series[ref]; s == nil {
+		s = &series{ref: ref, provider: provider}
+		shard.series[ref] = s
+	}
+	return s
+}
+
+// The numbers of counters in Counts.each.
+const (
+	countRequests = iota
+	countFailures
+	countRetries
+	countThrottled
+	countWaited
+	countTook
+	countSyncs
+	countSyncFailures
+	countPages
+	countRecords
+	countPushed
+	countPushFailures
+	countDeliveries
+	countRefused
+	countDuplicates
+	countHandled
+	countUnhandled
+	countDead
+	countRefreshes
+	countRefreshFailures
+	countBreakerOpened
+	countChecks
+	countWarnings
+	countErrors
+)
+
+// request counts one attempt of a request.
+func (m *meter) request(o *RequestDone) {
+	if o.Probe {
+		return
+	}
+	s := m.of(o.Ref, o.Provider)
+	s.counts[countRequests].Add(1)
+	s.counts[countTook].Add(int64(o.Duration))
+	s.latency[bucketOf(o.Duration)].Add(1)
+	if o.Attempt > 1 {
+		s.counts[countRetries].Add(1)
+	}
+	if o.Waited > 0 {
+		s.counts[countWaited].Add(int64(o.Waited))
+	}
+	if o.Kind == "" {
+		s.traffic.okTook.Store(int64(o.Duration))
+		s.traffic.okAt.Store(time.Now().UnixNano())
+		return
+	}
+	s.counts[countFailures].Add(1)
+	kind := kindIndex(o.Kind)
+	s.kinds[kind].Add(1)
+	if o.Kind == "rate_limited" {
+		s.counts[countThrottled].Add(1)
+	}
+	s.traffic.failed.Store(uint32(kind))
+	s.traffic.failedAt.Store(time.Now().UnixNano())
+}
+
+// record counts every other observation.
+func (m *meter) record(o Observation) {
+	switch o := o.(type) {
+	case CredentialChanged:
+		if o.Action == "refresh" {
+			m.add(o.Ref, o.Provider, countRefreshes, 1)
+			m.addIf(o.Kind != "", o.Ref, o.Provider, countRefreshFailures)
+		}
+	case PageSynced:
+		m.add(o.Ref, o.Provider, countPages, 1)
+		m.add(o.Ref, o.Provider, countRecords, int64(o.Records))
+	case SyncFinished:
+		m.add(o.Ref, o.Provider, countSyncs, 1)
+		m.addIf(o.Kind != "" && o.Kind != "canceled", o.Ref, o.Provider, countSyncFailures)
+	case HealthChecked:
+		m.add(o.Ref, o.Provider, countChecks, 1)
+		m.addIf(o.Status == HealthWarning, o.Ref, o.Provider, countWarnings)
+		m.addIf(o.Status == HealthError, o.Ref, o.Provider, countErrors)
+	}
+}
+
+func (m *meter) add(ref Ref, provider string, count int, n int64) {
+	m.of(ref, provider).counts[count].Add(n)
+}
+
+func (m *meter) addIf(condition bool, ref Ref, provider string, count int) {
+	if condition {
+		m.add(ref, provider, count, 1)
+	}
+}
+
+// take gives what a series has counted and begins anew.
+func (s *series) take(read func(*atomic.Int64) int64, read32 func(*atomic.Uint32) uint32) sample {
+	var out sample
+	for i, v := range out.counts.each() {
+		*v = read(&s.counts[i])
+	}
+	for i := range s.latency {
+		out.latency[i] = read32(&s.latency[i])
+	}
+	for i := range s.kinds {
+		if n := read32(&s.kinds[i]); n > 0 {
+			out.addKind(kindLabels[i], int64(n))
+		}
+	}
+	return out
+}
+
+func swap(v *atomic.Int64) int64     { return v.Swap(0) }
+func swap32(v *atomic.Uint32) uint32 { return v.Swap(0) }
+func load(v *atomic.Int64) int64     { return v.Load() }
+func load32(v *atomic.Uint32) uint32 { return v.Load() }
+
+// idleMinutes is how long a series is kept in memory in which nothing happens.
+const idleMinutes = 60
+
+// cut ends the minute that began at minute: what was counted becomes a point of
+// each integration, provider, tenant and of the whole. keep says whether a
+// tenant's metrics are kept.
+func (m *meter) cut(minute time.Time, keep func(Ref, string) bool) {
+	m.cutting.Lock()
+	defer m.cutting.Unlock()
+	sums := map[MetricKey]*sample{}
+	for i := range m.shards {
+		for _, s := range m.shards[i].list() {
+			taken := s.take(swap, swap32)
+			if taken.empty() {
+				if s.idle++; s.idle >= idleMinutes {
+					m.shards[i].remove(s)
+				}
+				continue
+			}
+			s.idle = 0
+			m.addTotal(s.provider, &taken)
+			if !keep(s.ref, s.provider) {
+				continue
+			}
+			for _, key := range []MetricKey{
+				{Scope: scopeAll}, {Scope: scopeAllProvider, Name: s.provider}, {Tenant: s.ref.Tenant, Scope: scopeTenant},
+				{Tenant: s.ref.Tenant, Scope: scopeProvider, Name: s.provider},
+			} {
+				if sums[key] == nil {
+					sums[key] = &sample{}
+				}
+				sums[key].merge(&taken)
+			}
+			m.append(MetricKey{Tenant: s.ref.Tenant, Scope: scopeIntegration, Name: s.ref.ID}, minute, &taken)
+		}
+	}
+	for key, sum := range sums {
+		m.append(key, minute, sum)
+	}
+	m.forget(minute)
+}
+
+func (s *meterShard) list() []*series {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]*series, 0, len(s.series))
+	for _, one := range s.series {
+		all = append(all, one)
+	}
+	return all
+}
+
+func (s *meterShard) remove(one *series) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.series, one.ref) // what is counted in this moment is lost, and nobody sees a series of nothing
+}
+
+// append puts a point at the end of the series' chunk, which is saved with the next flush.
+func (m *meter) append(key MetricKey, minute time.Time, s *sample) {
+	resolution := metricResolutions[0]
+	start := resolution.start(minute)
+	open := m.series[key]
+	if open == nil || !open.start.Equal(start) {
+		open = &openChunk{start: start}
+		m.series[key] = open
+	}
+	open.data = appendSample(open.data, int(minute.Sub(start)/resolution.step), s)
+	key.Resolution, key.Start, key.Node = resolution.step, start, m.node
+	m.unsaved[key] = open.data
+}
+
+// forget drops the chunks of hours that are over, and what could not be saved for a day.
+func (m *meter) forget(minute time.Time) {
+	current := metricResolutions[0].start(minute)
+	for key, open := range m.series {
+		if open.start.Before(current) {
+			delete(m.series, key)
+		}
+	}
+	for key := range m.unsaved {
+		if key.Start.Before(current.Add(-24 * time.Hour)) {
+			delete(m.unsaved, key)
+		}
+	}
+}
+
+func (m *meter) addTotal(provider string, s *sample) {
+	m.totalsMu.Lock()
+	defer m.totalsMu.Unlock()
+	if m.totals[provider] == nil {
+		m.totals[provider] = &sample{}
+	}
+	m.totals[provider].merge(s)
+}
+
+// since gives what has happened since the process began, by provider.
+func (m *meter) since() map[string]*sample {
+	m.cutting.Lock() // so that nothing is between the minute and the total
+	defer m.cutting.Unlock()
+	sums := map[string]*sample{}
+	add := func(provider string, s *sample) {
+		if sums[provider] == nil {
+			sums[provider] = &sample{}
+		}
+		sums[provider].merge(s)
+	}
+	m.totalsMu.Lock()
+	for provider, s := range m.totals {
+		add(provider, s)
+	}
+	m.totalsMu.Unlock()
+	for i := range m.shards {
+		for _, s := range m.shards[i].list() {
+			current := s.take(load, load32)
+			add(s.provider, &current)
+		}
+	}
+	return sums
+}
+
+// flush saves what is not saved yet. What fails stays for the next flush.
+func (m *meter) flush(ctx context.Context, store MetricStore) error {
+	const batch = 500
+	m.cutting.Lock()
+	chunks := make([]MetricChunk, 0, len(m.unsaved))
+	for key, data := range m.unsaved {
+		chunks = append(chunks, MetricChunk{MetricKey: key, Points: data})
+	}
+	m.cutting.Unlock()
+	for len(chunks) > 0 {
+		part := chunks[:min(batch, len(chunks))]
+		chunks = chunks[len(part):]
+		if err := store.SaveMetrics(ctx, part); err != nil {
+			return err
+		}
+		m.cutting.Lock()
+		for _, c := range part {
+			if len(m.unsaved[c.MetricKey]) == len(c.Points) {
+				delete(m.unsaved, c.MetricKey)
+			}
+		}
+		m.cutting.Unlock()
+	}
+	return nil
+}
