@@ -124,12 +124,34 @@ func Shadow(ctx context.Context, s *enlace.Service, key enlace.MappingKey, paylo
 		return mapping.ShadowReport{}, err
 	}
 	var failed error
-	report := mapping.Shadow(released.mapping, candidate.mapping, func(yield func(json.RawMessage) bool) {
+	report := mapping.Shadow(released.mapping, candidate.mapping, untilError(payloads, &failed), o)
+	return report, failed
+}
+
+// RoundTrip maps payloads by a stored version and back by its inverse, as a push does, and
+// reports what does not come back the same. Payloads and their error are as for [Shadow]. Errors:
+// those of [enlace.Service.Mapping], and a [*mapping.Error] if the mapping has no inverse.
+func RoundTrip(ctx context.Context, s *enlace.Service, key enlace.MappingKey, payloads iter.Seq2[json.RawMessage, error]) (mapping.RoundTrip, error) {
+	version, err := s.Mapping(ctx, key)
+	if err != nil {
+		return mapping.RoundTrip{}, err
+	}
+	stored, err := compile(version.Document)
+	if err != nil {
+		return mapping.RoundTrip{}, err
+	}
+	var failed error
+	report, err := stored.mapping.CheckRoundTrip(untilError(payloads, &failed))
+	return report, errors.Join(err, failed)
+}
+
+// untilError ends at the first error, which it leaves in failed.
+func untilError(payloads iter.Seq2[json.RawMessage, error], failed *error) iter.Seq[json.RawMessage] {
+	return func(yield func(json.RawMessage) bool) {
 		for payload, err := range payloads {
-			if failed = err; err != nil || !yield(payload) {
+			if *failed = err; err != nil || !yield(payload) {
 				return
 			}
 		}
-	}, o)
-	return report, failed
+	}
 }

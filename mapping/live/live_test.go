@@ -233,6 +233,26 @@ func TestShadow(t *testing.T) {
 	}
 }
 
+func TestRoundTrip(t *testing.T) {
+	service, ref := newService(account{})
+	v := save(service, ref, contacts(mapping.Field{From: "due", To: "due", Type: mapping.Time, ToFormat: "2006-01-02"}))
+	report, err := live.RoundTrip(t.Context(), service, v.Key(), all(`{"due":"2026-01-31T00:00:00Z"}`, `{"due":"2026-01-31T10:00:00Z"}`))
+	if err != nil || report.Samples != 2 || report.Lossy != 1 {
+		t.Errorf("%v %v", report, err)
+	}
+	failure := errors.New("no payloads")
+	if _, err := live.RoundTrip(t.Context(), service, v.Key(), func(yield func(json.RawMessage, error) bool) { yield(nil, failure) }); !errors.Is(err, failure) {
+		t.Error(err)
+	}
+	v = save(service, ref, contacts(mapping.Field{From: "a", To: "b"}, mapping.Field{From: "a", To: "c"}))
+	if _, err := live.RoundTrip(t.Context(), service, v.Key(), all()); !errors.Is(err, mapping.ErrNotInvertible) {
+		t.Error(err)
+	}
+	if _, err := live.RoundTrip(t.Context(), service, enlace.MappingKey{Ref: ref, Entity: "contacts", Number: 9}, all()); !errors.Is(err, enlace.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
 func TestAccountSchema(t *testing.T) {
 	records := []string{`{"nome":"Ana","tags":["a"],"uf_1":{"x":"y"}}`}
 	paths := func(s mapping.Schema) string {

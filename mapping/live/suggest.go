@@ -20,13 +20,7 @@ func AccountSchema(ctx context.Context, s *enlace.Service, ref enlace.Ref, entit
 		return mapping.Schema{}, err
 	}
 	var failed error
-	shown := mapping.SchemaOf(func(yield func(json.RawMessage) bool) {
-		for payload, err := range Payloads(ctx, s, ref, entity, samples) {
-			if failed = err; err != nil || !yield(payload) {
-				return
-			}
-		}
-	})
+	shown := mapping.SchemaOf(untilError(Payloads(ctx, s, ref, entity, samples), &failed))
 	if failed != nil {
 		return mapping.Schema{}, failed
 	}
