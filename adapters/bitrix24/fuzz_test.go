@@ -3,8 +3,12 @@ package bitrix24
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/enlace-go/enlace"
@@ -196,4 +200,94 @@ func TestLargePlansWasteNoCommands(t *testing.T) {
 			t.Errorf("%d ids at %v: %d ranges of %d, want %d wide", test.ids, test.density, len(ranges), got, test.width)
 		}
 	}
+}
+
+// FuzzParseWebhook gives the parsers of deliveries any body (sheet 6.3).
+func FuzzParseWebhook(f *testing.F) {
+	for _, body := range []string{"", "event=ONCRMCONTACTUPDATE&data[FIELDS][ID]=11&ts=1780000500&auth[application_token]=t&auth[member_id]=m&auth[domain]=d&auth[expires_in]=3600",
+		"event=ONCRMDYNAMICITEMADD&data[FIELDS][ID]=7&data[FIELDS][ENTITY_TYPE_ID]=128", "event=ONCRMDYNAMICITEMDELETE_128&data[FIELDS][ID]=7", "event=a&event=b",
+		"event=ONAPPINSTALL&auth[domain]=d&auth[member_id]=m&auth[access_token]=a&auth[expires]=9999999999999999999&ts=-1", "event=ONCRM_&data[]=&data[[]]=x", "%", "a;b",
+		"AUTH_ID=a&member_id=m&AUTH_EXPIRES=3600&SERVER_ENDPOINT=https://oauth.bitrix.info/rest/", `{"event":"A"}`} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		events, err := Adapter{}.ParseWebhook(t.Context(), enlace.Delivery{Body: body})
+		if err != nil && !errors.Is(err, enlace.ErrProtocol) {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.Type == "" || e.Record.Deleted || e.Record.Data != nil || (e.Record.Entity == "") != (e.Record.ID == "") {
+				t.Fatalf("%+v", e)
+			}
+			if e.Record.Entity != "" {
+				if _, err := kindOf("test", e.Record.Entity); err != nil || checkID("test", e.Record.ID) != nil {
+					t.Fatalf("%+v names no record of ours", e.Record)
+				}
+			}
+		}
+		in, err := ParseInstall(url.Values{"DOMAIN": {"acme.bitrix24.com"}}, body)
+		if err == nil && (in.MemberID == "" || in.Portal == "" || in.AccessToken.IsZero()) || err != nil && !errors.Is(err, enlace.ErrProtocol) {
+			t.Fatalf("%+v, %v", in, err)
+		}
+		secret := []enlace.Secret{enlace.NewSecret("never in the corpus: 7d1f")}
+		if (Adapter{}).Verifier().Verify(enlace.Delivery{Body: body}, secret) == nil {
+			t.Fatal("proved")
+		}
+	})
+}
+
+// FuzzCommandLine: what a batch carries is what was meant, or it is not carried.
+func FuzzCommandLine(f *testing.F) {
+	for _, params := range []string{`{"a":"x & = ? % + # ü","b":[1,2.5,true],"c":{"d":{"e":"1"}}}`, `{"a":null}`, `{"a":[]}`, `{"a":"$result[p0]"}`, `{"[":1}`, `{"a":{"]":1}}`, `{"":""}`} {
+		f.Add([]byte(params))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var params map[string]any
+		if json.Unmarshal(data, &params) != nil {
+			return
+		}
+		line, ok := command{method: "crm.item.add", params: params}.line()
+		if !ok {
+			return
+		}
+		method, query, _ := strings.Cut(line, "?")
+		values, err := url.ParseQuery(query)
+		if method != "crm.item.add" || err != nil || strings.Contains(query, "$result") {
+			t.Fatalf("%q: %v", line, err)
+		}
+		leaves := 0
+		var walk func(name string, value any)
+		walk = func(name string, value any) {
+			switch value := value.(type) {
+			case map[string]any:
+				for key, v := range value {
+					walk(name+"["+key+"]", v)
+				}
+			case []any:
+				for i, v := range value {
+					walk(fmt.Sprintf("%s[%d]", name, i), v)
+				}
+			case string:
+				leaves++
+				if !slices.Contains(values[name], strings.ToValidUTF8(value, "\ufffd")) {
+					t.Fatalf("%s is %q, not %q", name, values[name], value)
+				}
+			default:
+				leaves++
+				if len(values[name]) == 0 {
+					t.Fatalf("%s is missing in %q", name, line)
+				}
+			}
+		}
+		for name, value := range params {
+			walk(name, value)
+		}
+		sent := 0
+		for _, list := range values {
+			sent += len(list)
+		}
+		if sent != leaves {
+			t.Fatalf("%d values became %d: %q", leaves, sent, line)
+		}
+	})
 }

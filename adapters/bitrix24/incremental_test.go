@@ -2,6 +2,7 @@ package bitrix24_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -166,6 +167,33 @@ func TestChangesDuringTheRunAreFoundByTheNext(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPortalThatPassesOverDates is Q18: it applies only times without an offset. That
+// shows in the first page, and nothing that changed is missed.
+func TestPortalThatPassesOverDates(t *testing.T) {
+	for _, zone := range []int{-3 * 3600, 5*3600 + 1800, 0} {
+		for _, lanes := range []string{"1", "10"} {
+			bubble(t, fmt.Sprint("zone ", zone, ", lanes ", lanes), func(t *testing.T) {
+				portal := bitrix24test.New(bitrix24test.Options{Location: time.FixedZone("", zone), Quirks: bitrix24test.Quirks{IgnoreISODates: true}})
+				portal.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 500})
+				h := webhookHost(t, portal, map[string]string{"lanes": lanes})
+				time.Sleep(time.Hour)
+				h.syncAll(newInbox(), enlace.SyncOptions{})
+				for range 2 {
+					time.Sleep(time.Hour)
+					portal.Touch(bitrix24test.Contact, 77, 400)
+					into := newInbox()
+					h.syncAll(into, enlace.SyncOptions{})
+					if zone != 0 {
+						into.wantOnce(t, []string{"400", "77"})
+					} else if len(into.records) != 500 { // it cannot be told from an offset that is not known
+						t.Errorf("%d records", len(into.records))
+					}
+				}
+			})
+		}
 	}
 }
 

@@ -75,6 +75,9 @@ func (w *walk) survey(ctx context.Context) (enlace.Page, error) {
 	if err := cmp.Or(headErr, tailErr); err != nil {
 		return enlace.Page{}, err
 	}
+	if w.respell(head) {
+		return w.survey(ctx)
+	}
 	if err := checkRange(head, r); err != nil {
 		return enlace.Page{}, err
 	}

@@ -3,7 +3,9 @@ package bitrix24
 import (
 	"context"
 	"iter"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/enlace-go/enlace"
 )
@@ -76,6 +78,9 @@ func (w *walk) pull(ctx context.Context, limit int) (enlace.Page, error) {
 	if err != nil {
 		return enlace.Page{}, err
 	}
+	if w.respell(page) {
+		return w.pull(ctx, limit)
+	}
 	if err := checkRange(page, r); err != nil {
 		return enlace.Page{}, err
 	}
@@ -91,6 +96,24 @@ func (w *walk) pull(ctx context.Context, limit int) (enlace.Page, error) {
 		w.pos.Pending[0].After = page.last
 	}
 	return w.pos.page(page.records), nil
+}
+
+// respell changes the spelling of the time in the filter, and says so, if the first page
+// shows that the portal passes over the documented one: some are known to apply only
+// times without an offset, in their own zone (sheet 5.6, Q18). Where it is not known
+// that the time has the portal's offset it stays, and everything is read.
+func (w *walk) respell(page listPage) bool {
+	since, err := time.Parse(time.RFC3339, w.pos.Since)
+	if w.pos.Began != "" || err != nil {
+		return false
+	}
+	_, offset := since.Zone()
+	older := func(r enlace.Record) bool { return !r.Modified.IsZero() && r.Modified.Before(since) }
+	if offset == 0 || !slices.ContainsFunc(page.records, older) {
+		return false
+	}
+	w.pos.Since = since.Format(time.DateTime)
+	return true
 }
 
 // sequential reads page by page to the end, or to the limit.
