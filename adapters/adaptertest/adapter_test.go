@@ -379,6 +379,25 @@ func (s streamer) Pages(ctx context.Context, c *enlace.Conn, req enlace.PullRequ
 	}
 }
 
+// DescribeFields implements enlace.MetadataDescriber.
+func (a adapter) DescribeFields(ctx context.Context, c *enlace.Conn, entity string) ([]enlace.RecordField, error) {
+	if err := unsupported(entity, enlace.OpRead); err != nil && !a.is("fields of anything") {
+		return nil, err
+	}
+	var names []string
+	if err := c.Do(ctx, enlace.Call{Path: "fields"}, &names); err != nil && !a.is("swallowed fields") {
+		return nil, err
+	}
+	var fields []enlace.RecordField
+	for _, name := range names {
+		if a.is("field without a path") {
+			name = ""
+		}
+		fields = append(fields, enlace.RecordField{Path: name, Type: "text"})
+	}
+	return fields, nil
+}
+
 // CheckHealth implements enlace.HealthChecker.
 func (a adapter) CheckHealth(ctx context.Context, c *enlace.Conn) error {
 	if a.is("health without a request") {
@@ -499,5 +518,9 @@ func (a adapter) EnsureWebhook(ctx context.Context, c *enlace.Conn, target strin
 
 // RemoveWebhook implements enlace.WebhookRegistrar.
 func (a adapter) RemoveWebhook(ctx context.Context, c *enlace.Conn, target string) error {
-	return c.Do(ctx, enlace.Call{Method: http.MethodDelete, Path: "hooks", Query: url.Values{"url": {target}}, Idempotent: true}, nil)
+	err := c.Do(ctx, enlace.Call{Method: http.MethodDelete, Path: "hooks", Query: url.Values{"url": {target}}, Idempotent: true}, nil)
+	if a.is("removal asks before it refuses") {
+		return unsupported("hooks", enlace.OpDelete)
+	}
+	return err
 }

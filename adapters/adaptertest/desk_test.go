@@ -91,6 +91,8 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnauthorized, "no such key")
 	case path == "me":
 		reply(w, map[string]string{"name": "desk"})
+	case path == "fields":
+		reply(w, []string{"id", "subject"})
 	case path == "tickets" && r.Method == http.MethodGet:
 		d.list(w, r.URL.Query())
 	case path == "tickets":

@@ -28,6 +28,7 @@ func (s *suite) pullChanges(entity string) {
 	if e.Incremental == enlace.IncrementalFull {
 		s.check(name+"deletion", options{}, func(p *process) error { return p.checkDeletion(entity) })
 	}
+	s.check(name+"ties", options{}, func(p *process) error { return p.noteTies(entity) })
 	if s.harness.Skewed == nil {
 		s.skip("%s: a provider whose clock differs from ours (Harness.Skewed)", entity)
 		return
@@ -36,6 +37,24 @@ func (s *suite) pullChanges(entity string) {
 		o := options{provider: func() Provider { return s.harness.Skewed(skew) }}
 		s.check(fmt.Sprintf("%schanges with a clock %v ahead", name, skew), o, func(p *process) error { return p.checkChanges(entity) })
 	}
+}
+
+// noteTies says so if no two records have changed at the same time: then nothing
+// shows what becomes of those that do.
+func (p *process) noteTies(entity string) error {
+	all, err := p.whole(entity)
+	if err != nil {
+		return err
+	}
+	times := map[time.Time]bool{}
+	for _, r := range all {
+		if !r.Modified.IsZero() && times[r.Modified] {
+			return nil
+		}
+		times[r.Modified] = true
+	}
+	p.skip("%s: records that changed at the same time; each has a time of its own", entity)
+	return nil
 }
 
 // checkSecondRun reads an entity that cannot be read by change twice.

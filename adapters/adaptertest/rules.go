@@ -37,6 +37,7 @@ const (
 	ruleRecord   = "Record: it has an id, its entity, and data unless it is a tombstone"
 	ruleData     = "Record.Data: the provider's own JSON, byte for byte"
 	ruleFetch    = "Fetcher: the records that exist come back, and the others as tombstones"
+	ruleFields   = "MetadataDescriber: every field has a path of its own and a known type, and a failure is returned"
 	ruleHealth   = "HealthChecker: one cheap authenticated request, and its failure is returned"
 
 	ruleWrite   = "Pusher: a mutation that succeeds took effect, once, and its Ack names the record"

@@ -88,6 +88,11 @@ func TestSabotage(t *testing.T) {
 			{"no tombstones", "the others as tombstones"},
 			{"swallowed fetch", "a failure is returned"},
 		}},
+		{"fields", plain, [][2]string{
+			{"swallowed fields", "a failure is returned"},
+			{"field without a path", "every field has a path of its own"},
+			{"fields of anything", "refused without a request"},
+		}},
 		{"health", plain, [][2]string{
 			{"health swallows", "HealthChecker"},
 			{"health without a request", "it took 0 requests"},
@@ -114,6 +119,7 @@ func TestSabotage(t *testing.T) {
 			{"changes the body", "it changes the body"},
 			{"everything is a challenge", "an ordinary delivery is no challenge"},
 			{"registration swallows", "registering during an outage"},
+			{"removal asks before it refuses", "refused without a request"},
 		}},
 		{"push", batching, [][2]string{
 			{"batch out of order", "the results are in the order of the mutations"},

@@ -36,6 +36,7 @@ func (s *suite) run() {
 		}
 	}
 	s.fetch()
+	s.fields()
 	s.write()
 	s.webhooks()
 	for _, what := range s.missing {
