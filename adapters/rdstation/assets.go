@@ -376,9 +376,7 @@ func (m *Marketing) DeleteField(ctx context.Context, c *enlace.Conn, uuid string
 	if _, err := pathID(uuid); err != nil {
 		return err
 	}
-	call := write(http.MethodDelete, listings["fields"].path+"/"+uuid, nil, "delete field")
-	call.Idempotent = true
-	return m.do(ctx, c, request{call: call}, nil)
+	return m.remove(ctx, c, listings["fields"].path+"/"+uuid, "delete field")
 }
 
 // CatalogFeed is an address from which the provider reads a product catalogue.

@@ -65,8 +65,12 @@ func TestCRMConforms(t *testing.T) {
 		Provider: func() adaptertest.Provider { return conformingCRM(0) },
 		Skewed:   conformingCRM,
 		Count: map[string]int{"organizations": 7, "contacts": 7, "deals": 7, "tasks": 7, "products": conformProducts, "pipelines": 1, "stages": 5, "users": 1, "teams": 0,
-			"campaigns": 0, "sources": 0, "lost_reasons": 0, "segments": 0, "custom_fields": 0},
+			"campaigns": 0, "sources": 0, "lost_reasons": 0, "segments": 0, "custom_fields": 1},
 	})
+}
+
+func writing(entity string, op enlace.Operation, id string, data any, effects func() int) adaptertest.Write {
+	return adaptertest.Write{Mutation: enlace.Mutation{Entity: entity, Op: op, ID: id, Data: data}, Effects: effects}
 }
 
 // effects counts the requests to a route that were not refused.
@@ -106,7 +110,7 @@ func conformingCRM(ahead time.Duration) adaptertest.Provider {
 	a, ids := conforming(ahead)
 	credential, app := oauthCredential(a, rdstationtest.CRM)
 	secret := enlace.NewSecret("0123456789abcdef0123")
-	created := effects(a, "POST /crm/v2/deals")
+	field := a.PutCRM(rdstationtest.CRMCustomFields, map[string]any{"name": "Filial", "slug": "filial", "type": "text", "entity": "deal"})
 	return adaptertest.Provider{Transport: a.Transport(), Credential: credential, OAuth: app,
 		Touch: func(entity string) string {
 			id := ids[entity][len(ids[entity])-1]
@@ -114,9 +118,11 @@ func conformingCRM(ahead time.Duration) adaptertest.Provider {
 			return id
 		},
 		Writes: []adaptertest.Write{
-			{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpCreate, Data: map[string]string{"name": "New"}}, Effects: created},
-			{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpUpdate, ID: ids["deals"][0], Data: map[string]string{"name": "Other"}},
-				Effects: effects(a, "PUT /crm/v2/deals/{id}")},
+			writing("deals", enlace.OpCreate, "", map[string]string{"name": "New"}, effects(a, "POST /crm/v2/deals")),
+			writing("deals", enlace.OpUpdate, ids["deals"][0], map[string]string{"name": "Other"}, effects(a, "PUT /crm/v2/deals/{id}")),
+			writing("contacts", enlace.OpCreate, "", map[string]string{"name": "New"}, effects(a, "POST /crm/v2/contacts")),
+			writing("tasks", enlace.OpUpdate, ids["tasks"][0], map[string]string{"name": "Other"}, effects(a, "PUT /crm/v2/tasks/{id}")),
+			writing("custom_fields", enlace.OpDelete, field, nil, effects(a, "DELETE /crm/v2/custom_fields/{id}")),
 		},
 		Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook", crmDelivery, http.Header{rdstation.KeyHeader: {secret.Reveal()}}), Secret: secret}},
 	}
@@ -132,9 +138,9 @@ func conformingCRMv1(ahead time.Duration) adaptertest.Provider {
 			return id
 		},
 		Writes: []adaptertest.Write{
-			{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpCreate, Data: map[string]string{"name": "New"}}, Effects: effects(a, "POST /api/v1/deals")},
-			{Mutation: enlace.Mutation{Entity: "deals", Op: enlace.OpUpdate, ID: ids["deals"][0], Data: map[string]string{"name": "Other"}},
-				Effects: effects(a, "PUT /api/v1/deals/{id}")},
+			writing("deals", enlace.OpCreate, "", map[string]string{"name": "New"}, effects(a, "POST /api/v1/deals")),
+			writing("deals", enlace.OpUpdate, ids["deals"][0], map[string]string{"name": "Other"}, effects(a, "PUT /api/v1/deals/{id}")),
+			writing("organizations", enlace.OpCreate, "", map[string]string{"name": "New"}, effects(a, "POST /api/v1/organizations")),
 		},
 		Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook?token="+secret.Reveal(), crmDelivery, nil), Secret: secret}},
 	}
@@ -157,10 +163,14 @@ func conformingMarketing(ahead time.Duration) adaptertest.Provider {
 			return uuids[2]
 		},
 		Writes: []adaptertest.Write{
-			{Mutation: enlace.Mutation{Entity: "contacts", Op: enlace.OpCreate, Data: map[string]string{"email": "n@example.com"}}, Effects: effects(a, "POST /platform/contacts")},
-			{Mutation: enlace.Mutation{Entity: "contacts", Op: enlace.OpUpsert, ID: "email:c1@example.com", Data: map[string]string{"city": "Olinda"}},
-				Effects: effects(a, "PATCH /platform/contacts/{lead}")},
-			{Mutation: enlace.Mutation{Entity: "events", Op: enlace.OpCreate, Data: rdstation.Sale{Email: "c1@example.com"}}, Effects: func() int { return a.Stats().Events }},
+			writing("contacts", enlace.OpCreate, "", map[string]string{"email": "n@example.com"}, effects(a, "POST /platform/contacts")),
+			writing("contacts", enlace.OpUpdate, uuids[3], map[string]string{"city": "Olinda"}, effects(a, "PATCH /platform/contacts/{lead}")),
+			writing("contacts", enlace.OpUpsert, "email:c1@example.com", map[string]string{"city": "Olinda"}, effects(a, "PATCH /platform/contacts/{lead}")),
+			writing("contacts", enlace.OpDelete, uuids[4], nil, effects(a, "DELETE /platform/contacts/{lead}")),
+			writing("funnels", enlace.OpUpdate, uuids[5], map[string]string{"lifecycle_stage": "Client"}, effects(a, "PUT /platform/contacts/{lead}/funnels/default")),
+			writing("events", enlace.OpCreate, "", rdstation.Sale{Email: "c1@example.com"}, func() int { return a.Stats().Events }),
+			writing("fields", enlace.OpCreate, "", rdstation.Field{APIIdentifier: "cf_filial", DataType: "STRING", PresentationType: "TEXT_INPUT",
+				Name: map[string]string{"pt-BR": "Filial"}, Label: map[string]string{"pt-BR": "Filial"}}, effects(a, "POST /platform/contacts/fields")),
 		},
 		Webhooks: []adaptertest.Webhook{{Delivery: deliveryOf("https://host.example/hook?token="+secret.Reveal(), conversionDelivery, nil), Secret: secret}},
 	}

@@ -250,9 +250,7 @@ func (m *Marketing) DeleteContact(ctx context.Context, c *enlace.Conn, id Identi
 	if err := id.check(); err != nil {
 		return err
 	}
-	call := write(http.MethodDelete, id.path(""), nil, "delete contact")
-	call.Idempotent = true
-	return m.do(ctx, c, request{call, []spend{{kind: contactKind}}}, nil)
+	return m.remove(ctx, c, id.path(""), "delete contact", spend{kind: contactKind})
 }
 
 // AddTags adds tags to a contact by POST /platform/contacts/{identifier}:{value}/tag
@@ -284,7 +282,8 @@ func (m *Marketing) addTags(ctx context.Context, c *enlace.Conn, id Identifier, 
 	}
 	call := write(http.MethodPost, id.path("/tag"), map[string][]string{"tags": tags}, "add tags")
 	call.Idempotent = true // the second time is refused and changes nothing (sheet 9)
-	return m.do(ctx, c, request{call, []spend{{kind: contactKind}, {kind: tagDayKind}, {tagLead, id.String()}}}, nil)
+	_, err := m.writeContact(ctx, c, request{call, []spend{{kind: contactKind}, {kind: tagDayKind}, {tagLead, id.String()}}})
+	return err
 }
 
 // normalTags are the tags as the provider takes them.

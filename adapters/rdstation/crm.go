@@ -202,6 +202,9 @@ func (r Resource[T]) List(ctx context.Context, c *enlace.Conn, q Query) (CRMList
 	if err := decode(r.op("list"), body, &answer); err != nil {
 		return CRMList[T]{}, err
 	}
+	if answer.Data == nil { // an empty list is one too
+		return CRMList[T]{}, malformed(r.op("list"), errNoRecords)
+	}
 	l := CRMList[T]{Items: answer.Data}
 	if answer.Links.Next != "" {
 		next := q
@@ -252,7 +255,11 @@ func (r Resource[T]) Delete(ctx context.Context, c *enlace.Conn, id string) erro
 	}
 	call := write(http.MethodDelete, path, nil, r.op("delete"))
 	call.Idempotent = true
-	return c.Do(ctx, call, nil)
+	answer, err := c.Send(ctx, call)
+	if err != nil {
+		return err
+	}
+	return checkDeleted(call.Op, answer.Body)
 }
 
 // crmBody is what the CRM wants around everything that is written.

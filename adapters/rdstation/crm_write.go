@@ -1,8 +1,8 @@
 package rdstation
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -14,7 +14,7 @@ import (
 // Push implements enlace.Pusher. A create is not repeated if it may have run: the
 // CRM has no key to know it again, so look for the record first (see
 // [CRM.ContactsByEmail]). The id of a stage is "<pipeline>/<stage>", or the
-// pipeline's for a create.
+// pipeline's for a create. Deleting what is gone already is a success.
 func (crm CRM) Push(ctx context.Context, c *enlace.Conn, m enlace.Mutation) (enlace.Ack, error) {
 	if err := supports(crm.Describe(), m.Entity, m.Op); err != nil {
 		return enlace.Ack{}, err
@@ -43,15 +43,18 @@ func (crm CRM) Push(ctx context.Context, c *enlace.Conn, m enlace.Mutation) (enl
 // pushed carries out a write and finds the id in the answer, which must have one:
 // else it is not the provider's.
 func pushed(ctx context.Context, c *enlace.Conn, call enlace.Call, m enlace.Mutation, path ...string) (enlace.Ack, error) {
-	var body json.RawMessage
-	if err := c.Do(ctx, call, &body); err != nil {
+	answer, err := c.Send(ctx, call)
+	if m.Op == enlace.OpDelete {
+		if err == nil {
+			err = checkDeleted(call.Op, answer.Body)
+		}
+		return enlace.Ack{ID: m.ID}, orGone(err)
+	}
+	if err != nil {
 		return enlace.Ack{}, err
 	}
-	if m.Op == enlace.OpDelete {
-		return enlace.Ack{ID: m.ID}, nil
-	}
 	for _, name := range []string{"id", "_id"} {
-		raw, _ := rawjson.Get(body, append(slices.Clone(path), name)...)
+		raw, _ := rawjson.Get(answer.Body, append(slices.Clone(path), name)...)
 		switch id, ok := rawjson.ID(raw); {
 		case !ok:
 		case m.Op != enlace.OpCreate:
@@ -63,6 +66,16 @@ func pushed(ctx context.Context, c *enlace.Conn, call enlace.Call, m enlace.Muta
 		}
 	}
 	return enlace.Ack{}, malformed(call.Op, errNotIt)
+}
+
+// checkDeleted finds out whether an answer to a deletion is the provider's: none
+// (sheet 2.0 and 3.2), or the record.
+func checkDeleted(op string, body []byte) error {
+	members := exactMembers(body)
+	if len(bytes.TrimSpace(body)) == 0 || members["data"] != nil || members["id"] != nil || members["uuid"] != nil {
+		return nil
+	}
+	return malformed(op, errNotIt)
 }
 
 // crmEvents are the events of the entities that can be read (sheet 7.6).

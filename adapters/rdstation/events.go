@@ -87,14 +87,16 @@ func (m *Marketing) SendByKey(ctx context.Context, c *enlace.Conn, e Conversion)
 	return m.sendEvent(ctx, c, write(http.MethodPost, conversionsPath, body, "send conversion"), body)
 }
 
+// sentEvent is what the provider tells about an event that it took.
+type sentEvent struct {
+	ID string `json:"event_uuid"`
+}
+
 func (m *Marketing) sendEvent(ctx context.Context, c *enlace.Conn, call enlace.Call, body event) (string, error) {
 	if len(body.Payload) > maxEventBody {
 		return "", tooLong()
 	}
-	var answer struct {
-		ID string `json:"event_uuid"`
-	}
-	err := m.do(ctx, c, request{call, []spend{{kind: eventKind}, {eventLead, body.lead()}}}, &answer)
+	answer, err := receive[sentEvent](ctx, m, c, request{call, []spend{{kind: eventKind}, {eventLead, body.lead()}}})
 	if err == nil && answer.ID == "" {
 		err = malformed(call.Op, errNotIt)
 	}
@@ -143,13 +145,9 @@ func (m *Marketing) sendBatch(ctx context.Context, c *enlace.Conn, bodies []even
 	for _, body := range bodies {
 		spends = append(spends, spend{eventLead, body.lead()})
 	}
-	var answer struct {
-		Events []struct {
-			ID string `json:"event_uuid"`
-		} `json:"events"`
-	}
 	call := write(http.MethodPost, "platform/events/batch", json.RawMessage(data), "send batch")
-	if err := m.do(ctx, c, request{call, spends}, &answer); err != nil {
+	answer, err := receive[struct{ Events []sentEvent }](ctx, m, c, request{call, spends})
+	if err != nil {
 		return nil, err
 	}
 	if len(answer.Events) != len(bodies) {

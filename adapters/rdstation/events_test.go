@@ -292,7 +292,9 @@ func TestPush(t *testing.T) {
 		field := good("fields", enlace.OpCreate, "", newField)
 		good("fields", enlace.OpUpdate, field.ID, map[string]any{"data_type": "STRING", "presentation_type": "TEXT_AREA",
 			"name": map[string]string{"pt-BR": "Novo"}, "label": map[string]string{"pt-BR": "Novo"}})
-		good("fields", enlace.OpDelete, field.ID, nil)
+		for range 2 { // the second time it is gone
+			good("fields", enlace.OpDelete, field.ID, nil)
+		}
 		feed := good("catalog_feeds", enlace.OpCreate, "", map[string]string{"name": "Loja", "url": "https://loja.example/f.xml", "format": "xml"})
 		good("catalog_feeds", enlace.OpUpdate, feed.ID, map[string]string{"name": "Loja 2"})
 		if feeds, err := m.CatalogFeeds(ctx, c); err != nil || len(feeds) != 1 || feeds[0].Name != "Loja 2" {
@@ -316,7 +318,7 @@ func TestPush(t *testing.T) {
 			{"contacts", enlace.OpUpsert, "", map[string]any{"email": 7}, enlace.ErrInvalid},
 			{"funnels", enlace.OpUpdate, "x:y", nil, enlace.ErrInvalid},
 			{"fields", enlace.OpUpdate, "a/b", nil, enlace.ErrInvalid},
-			{"fields", enlace.OpDelete, "0f9c1f3e-2c57-4a43-9a0e-5b8f3f6f1a11", nil, enlace.ErrNotFound},
+			{"fields", enlace.OpUpdate, "0f9c1f3e-2c57-4a43-9a0e-5b8f3f6f1a11", newField, enlace.ErrNotFound},
 			{"events", enlace.OpCreate, "", map[string]any{"payload": 1}, enlace.ErrInvalid},
 			{"events", enlace.OpCreate, "", "x", enlace.ErrInvalid},
 		} {

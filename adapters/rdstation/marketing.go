@@ -174,20 +174,25 @@ func (m *Marketing) send(ctx context.Context, c *enlace.Conn, r request) (enlace
 	return answer, err
 }
 
-// do sends a request and decodes the answer into out, unless that is nil.
-func (m *Marketing) do(ctx context.Context, c *enlace.Conn, r request, out any) error {
-	answer, err := m.send(ctx, c, r)
-	if err != nil || out == nil {
-		return err
-	}
-	return decode(r.call.Op, answer.Body, out)
-}
-
 // receive sends a request and decodes the answer.
 func receive[T any](ctx context.Context, m *Marketing, c *enlace.Conn, r request) (T, error) {
 	var out T
-	err := m.do(ctx, c, r, &out)
+	answer, err := m.send(ctx, c, r)
+	if err == nil {
+		err = decode(r.call.Op, answer.Body, &out)
+	}
 	return out, err
+}
+
+// remove sends a deletion, which may be repeated.
+func (m *Marketing) remove(ctx context.Context, c *enlace.Conn, path, op string, spends ...spend) error {
+	call := write(http.MethodDelete, path, nil, op)
+	call.Idempotent = true
+	answer, err := m.send(ctx, c, request{call, spends})
+	if err != nil {
+		return err
+	}
+	return checkDeleted(op, answer.Body)
 }
 
 func decode(op string, body []byte, out any) error {

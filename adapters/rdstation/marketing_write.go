@@ -3,6 +3,7 @@ package rdstation
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -24,7 +25,8 @@ func (*Marketing) MaxBatch() int { return maxBatch }
 // contact is not told. An update of "funnels" has the contact's id, as in
 // [Marketing.SetFunnel]. "events" are created with an [Event] as data, or with the
 // provider's body of an event (event_type and payload); they are not repeated if
-// they may have run, and neither is any other create.
+// they may have run, and neither is any other create. Deleting what is gone already is
+// a success.
 func (m *Marketing) Push(ctx context.Context, c *enlace.Conn, mutation enlace.Mutation) (enlace.Ack, error) {
 	if err := supports(m.Describe(), mutation.Entity, mutation.Op); err != nil {
 		return enlace.Ack{}, err
@@ -61,7 +63,7 @@ func (m *Marketing) pushContact(ctx context.Context, c *enlace.Conn, mutation en
 	}
 	switch mutation.Op {
 	case enlace.OpDelete:
-		return enlace.Ack{ID: mutation.ID}, m.DeleteContact(ctx, c, id)
+		return enlace.Ack{ID: mutation.ID}, orGone(m.DeleteContact(ctx, c, id))
 	case enlace.OpUpsert:
 		written, err := m.UpsertContact(ctx, c, id, mutation.Data)
 		return enlace.Ack{ID: written.UUID}, err
@@ -69,6 +71,15 @@ func (m *Marketing) pushContact(ctx context.Context, c *enlace.Conn, mutation en
 		written, err := m.UpdateContact(ctx, c, id, mutation.Data)
 		return enlace.Ack{ID: written.UUID}, err
 	}
+}
+
+// orGone makes a success of a deletion that found nothing: it is what a repetition
+// finds after a lost answer.
+func orGone(err error) error {
+	if errors.Is(err, enlace.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // contactOf is the contact that a mutation means.
@@ -106,8 +117,7 @@ func (m *Marketing) pushListed(ctx context.Context, c *enlace.Conn, mutation enl
 		r.call.Method, r.call.Idempotent = http.MethodPatch, true
 	}
 	if mutation.Op == enlace.OpDelete {
-		r.call.Method, r.call.Body = http.MethodDelete, nil
-		return enlace.Ack{ID: mutation.ID}, m.do(ctx, c, r, nil)
+		return enlace.Ack{ID: mutation.ID}, orGone(m.remove(ctx, c, r.call.Path, op))
 	}
 	answer, err := m.send(ctx, c, r)
 	if err != nil {

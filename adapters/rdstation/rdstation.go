@@ -114,9 +114,10 @@ func invalid(op, message string) *enlace.Error {
 	return &enlace.Error{Op: op, Kind: enlace.ErrInvalid, Outcome: enlace.OutcomeNotRun, Message: message}
 }
 
-// malformed is for an answer that is not what the contract says.
+// malformed is for an answer that is not what the contract says. It leaves open
+// what became of a write.
 func malformed(op string, err error) *enlace.Error {
-	return &enlace.Error{Op: op, Kind: enlace.ErrProtocol, Outcome: enlace.OutcomeRan, Err: err}
+	return &enlace.Error{Op: op, Kind: enlace.ErrProtocol, Outcome: enlace.OutcomeUnknown, Err: err}
 }
 
 func cursorExpired() error {

@@ -81,9 +81,7 @@ func (m *Marketing) DeleteWebhook(ctx context.Context, c *enlace.Conn, uuid stri
 	if _, err := pathID(uuid); err != nil {
 		return err
 	}
-	call := write(http.MethodDelete, webhooksPath+"/"+uuid, nil, "delete webhook")
-	call.Idempotent = true
-	return m.do(ctx, c, request{call: call}, nil)
+	return m.remove(ctx, c, webhooksPath+"/"+uuid, "delete webhook")
 }
 
 // targetError tells a refused target from a refused token: both are a 401 (sheet Q9).
