@@ -3,6 +3,7 @@ package rdstation
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -382,6 +383,33 @@ type PastEvent struct {
 	Identifier string          `json:"event_identifier"`
 	At         time.Time       `json:"event_timestamp"`
 	Payload    json.RawMessage `json:"payload"`
+}
+
+// Traffic is where a visitor came from, at the first visit and at the last.
+type Traffic struct {
+	First, Current string // like the query string of the visit's address
+}
+
+// DecodeTraffic reads the traffic_source of a conversion, in which the provider
+// may write base64 of JSON behind "encoded_", with padding or without (sheet Q33).
+// A plain source is the current one. What cannot be read is the zero value.
+func DecodeTraffic(source string) Traffic {
+	text, encoded := strings.CutPrefix(source, "encoded_")
+	if !encoded {
+		return Traffic{Current: source}
+	}
+	data, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil {
+		data, err = base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
+	}
+	var sessions struct {
+		First   struct{ Value string } `json:"first_session"`
+		Current struct{ Value string } `json:"current_session"`
+	}
+	if err != nil || json.Unmarshal(data, &sessions) != nil {
+		return Traffic{}
+	}
+	return Traffic{sessions.First.Value, sessions.Current.Value}
 }
 
 // ContactEvents reads one page, from 1, of a contact's history by GET

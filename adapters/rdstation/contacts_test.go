@@ -1,6 +1,7 @@
 package rdstation_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -236,4 +237,27 @@ func TestContentType(t *testing.T) {
 			}})
 		marketingHost(t, account, nil).syncAll(newInbox())
 	})
+}
+
+func TestDecodeTraffic(t *testing.T) {
+	sessions := `{"first_session":{"value":"utm_source=news"},"current_session":{"value":"(none)?>"}}`
+	want := rdstation.Traffic{First: "utm_source=news", Current: "(none)?>"}
+	for name, test := range map[string]struct {
+		source string
+		want   rdstation.Traffic
+	}{
+		"plain":        {"google", rdstation.Traffic{Current: "google"}},
+		"padded":       {"encoded_" + base64.StdEncoding.EncodeToString([]byte(sessions)), want},
+		"not padded":   {"encoded_" + base64.RawStdEncoding.EncodeToString([]byte(sessions)), want},
+		"for URLs":     {"encoded_" + base64.URLEncoding.EncodeToString([]byte(sessions)), want},
+		"no base64":    {"encoded_***", rdstation.Traffic{}},
+		"no JSON":      {"encoded_" + base64.StdEncoding.EncodeToString([]byte("x")), rdstation.Traffic{}},
+		"one session":  {"encoded_" + base64.StdEncoding.EncodeToString([]byte(`{"current_session":{}}`)), rdstation.Traffic{}},
+		"no source":    {"", rdstation.Traffic{}},
+		"another form": {"encoded_" + base64.StdEncoding.EncodeToString([]byte(`{"first_session":7}`)), rdstation.Traffic{}},
+	} {
+		if got := rdstation.DecodeTraffic(test.source); got != test.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 }

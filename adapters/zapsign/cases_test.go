@@ -158,6 +158,42 @@ func TestT04List(t *testing.T) {
 	}
 }
 
+// The list gets shorter while it is read: the next page is behind its end, which
+// is the end of the list.
+func TestT05PageBehindTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newAPI(zapsigntest.Options{ListCache: -1})
+		tokens := api.Seed(zapsigntest.Seed{Count: 26})
+		c := newHost(t, api, nil).conn()
+		n := 0
+		for _, err := range zapsign.ListDocuments(t.Context(), c, zapsign.DocumentFilter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; n == 1 {
+				must(zapsign.DeleteDocument(t.Context(), c, tokens[0]))
+			}
+		}
+		if n != 25 || effects(api, "GET /docs/") != 2 {
+			t.Errorf("%d rows in %d pages", n, effects(api, "GET /docs/"))
+		}
+	})
+}
+
+// null is a server error at ZapSign, so that it never gets there.
+func TestT12NullIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newAPI(zapsigntest.Options{})
+		h := newHost(t, api, nil)
+		d := must(zapsign.CreateDocument(t.Context(), h.conn(), contract("Contrato", "Ana Prado")))
+		_, err := zapsign.Adapter{}.Push(t.Context(), h.conn(), enlace.Mutation{Entity: zapsign.Signers, Op: enlace.OpUpdate, ID: d.Signers[0].Token})
+		wantKind(t, err, enlace.ErrInvalid, enlace.OutcomeNotRun)
+		if n := effects(api, "POST /signers/{}/"); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
 func TestT06DetailOfExtraAndT09ItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newAPI(zapsigntest.Options{})
