@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -121,42 +122,54 @@ func (s *Service) SaveMapping(ctx context.Context, v MappingVersion) (MappingVer
 		return MappingVersion{}, err
 	}
 	v.Document = bytes.Clone(v.Document)
-	if v.Number == 0 {
-		v, err = s.createDraft(ctx, v)
-	} else {
-		v, err = s.changeMapping(ctx, "save mapping", v, func(cur *MappingVersion) error {
+	return s.auditedMapping(ctx, in.Provider, "save", v, func(ctx context.Context) (MappingVersion, error) {
+		if v.Number == 0 {
+			return s.createDraft(ctx, v)
+		}
+		return s.changeMapping(ctx, "save mapping", v, func(cur *MappingVersion) error {
 			if cur.State != MappingDraft {
 				return &Error{Op: "save mapping", Kind: ErrConflict, Outcome: OutcomeNotRun, Message: "only a draft can be changed; save a new version"}
 			}
 			cur.Document = v.Document
 			return nil
 		})
-	}
-	return s.mappingChanged(ctx, in.Provider, "save", v, err)
+	})
 }
 
-// createDraft gives the document the next number of its entity.
+// createDraft gives the document the next number of its entity. The transaction that
+// it runs in keeps others from taking that number.
 func (s *Service) createDraft(ctx context.Context, v MappingVersion) (MappingVersion, error) {
-	v.State = MappingDraft
-	for range 10 { // somebody else may have taken the number
-		newest, _, err := s.store.Mappings(ctx, MappingQuery{Ref: v.Ref, Entity: v.Entity, Limit: 1})
-		if err != nil {
-			return v, wrap("save mapping", ErrStore, err)
-		}
-		v.Number = 1
-		if len(newest) > 0 {
-			v.Number = newest[0].Number + 1
-		}
-		err = s.store.CreateMapping(ctx, v)
-		if errors.Is(err, ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return v, wrap("save mapping", ErrStore, err)
-		}
-		return s.Mapping(ctx, v.Key())
+	newest, _, err := s.store.Mappings(ctx, MappingQuery{Ref: v.Ref, Entity: v.Entity, Limit: 1})
+	if err != nil {
+		return v, wrap("save mapping", ErrStore, err)
 	}
-	return v, &Error{Op: "save mapping", Kind: ErrConflict}
+	v.State, v.Number = MappingDraft, 1
+	if len(newest) > 0 {
+		v.Number = newest[0].Number + 1
+	}
+	if err := s.store.CreateMapping(ctx, v); err != nil {
+		return v, wrap("save mapping", ErrStore, err)
+	}
+	return s.Mapping(ctx, v.Key())
+}
+
+// auditedMapping carries out a change of a mapping together with its audit entry.
+func (s *Service) auditedMapping(ctx context.Context, provider, action string, v MappingVersion,
+	change func(ctx context.Context) (MappingVersion, error)) (changed MappingVersion, err error) {
+	entry := audit("mapping."+action, v.Ref)
+	entry.Target = v.Entity
+	if v.Number > 0 {
+		entry.Target += "/" + strconv.Itoa(v.Number)
+	}
+	err = s.audited(ctx, entry, func(ctx context.Context) (err error) {
+		changed, err = change(ctx)
+		return err
+	})
+	if err != nil {
+		return MappingVersion{}, err
+	}
+	s.observe(ctx, MappingChanged{Ref: v.Ref, Provider: provider, Action: action, Entity: v.Entity, Number: changed.Number})
+	return changed, nil
 }
 
 // changeMapping applies edit to the version as it is stored, if that is still v.Version.
@@ -210,18 +223,16 @@ func (s *Service) ActivateMapping(ctx context.Context, v MappingVersion) (Mappin
 	if err != nil {
 		return MappingVersion{}, err
 	}
-	err = s.store.Transact(ctx, func(ctx context.Context) error {
+	return s.auditedMapping(ctx, in.Provider, "activate", v, func(ctx context.Context) (MappingVersion, error) {
 		if err := s.retireOther(ctx, v); err != nil {
-			return err
+			return v, err
 		}
-		v, err = s.changeMapping(ctx, "activate mapping", v, func(cur *MappingVersion) error {
+		return s.changeMapping(ctx, "activate mapping", v, func(cur *MappingVersion) error {
 			cur.State = MappingActive
 			_, err := s.compileMapping("activate mapping", cur.Document)
 			return err
 		})
-		return err
 	})
-	return s.mappingChanged(ctx, in.Provider, "activate", v, wrap("activate mapping", ErrStore, err))
 }
 
 // retireOther retires the active version of v's entity, unless that is v.
@@ -245,22 +256,15 @@ func (s *Service) RetireMapping(ctx context.Context, v MappingVersion) (MappingV
 	if err != nil {
 		return MappingVersion{}, err
 	}
-	v, err = s.changeMapping(ctx, "retire mapping", v, func(cur *MappingVersion) error {
-		if cur.State != MappingActive {
-			return &Error{Op: "retire mapping", Kind: ErrConflict, Outcome: OutcomeNotRun, Message: "the version is not active"}
-		}
-		cur.State = MappingRetired
-		return nil
+	return s.auditedMapping(ctx, in.Provider, "retire", v, func(ctx context.Context) (MappingVersion, error) {
+		return s.changeMapping(ctx, "retire mapping", v, func(cur *MappingVersion) error {
+			if cur.State != MappingActive {
+				return &Error{Op: "retire mapping", Kind: ErrConflict, Outcome: OutcomeNotRun, Message: "the version is not active"}
+			}
+			cur.State = MappingRetired
+			return nil
+		})
 	})
-	return s.mappingChanged(ctx, in.Provider, "retire", v, err)
-}
-
-func (s *Service) mappingChanged(ctx context.Context, provider, action string, v MappingVersion, err error) (MappingVersion, error) {
-	if err != nil {
-		return MappingVersion{}, err
-	}
-	s.observe(ctx, MappingChanged{Ref: v.Ref, Provider: provider, Action: action, Entity: v.Entity, Number: v.Number})
-	return v, nil
 }
 
 // compileMapping checks a document by the engine.

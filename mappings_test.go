@@ -120,10 +120,26 @@ func TestMappingLifeCycle(t *testing.T) {
 	if diff := cmp.Diff(want, actions); diff != "" {
 		t.Error(diff)
 	}
+	if diff := cmp.Diff([]string{"mapping.save contacts", "mapping.save contacts", "mapping.save contacts/1", "mapping.save contacts/1 conflict",
+		"mapping.activate contacts/1 conflict", "mapping.activate contacts/1", "mapping.activate contacts/2"}, audited(h, in)[:7]); diff != "" {
+		t.Error(diff)
+	}
 	if err := h.Delete(ctx, in.Ref); err != nil {
 		t.Fatal(err)
 	}
 	expect()
+}
+
+// audited lists what the audit log says of mappings, oldest first.
+func audited(h *host, in enlace.Integration) (all []string) {
+	entries, _, err := h.Audit(h.t.Context(), enlace.AuditQuery{Tenant: in.Tenant, Integration: in.ID, Action: "mapping.", OldestFirst: true})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, e := range entries {
+		all = append(all, strings.TrimSpace(e.Action+" "+e.Target+" "+e.Kind))
+	}
+	return all
 }
 
 func kindOf(t *testing.T, what string, err, want error) {
