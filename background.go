@@ -38,6 +38,8 @@ func (s *Service) backgroundLoops() []loop {
 		{"export audit heads", auditInterval, s.exportAuditHeads},
 		{"keep metrics", time.Second, s.keepMetrics},
 		{"roll up metrics", time.Second, s.rollUpMetrics},
+		{"drain outboxes", drainInterval, s.drainOutboxes},
+		{"forget old writes", time.Hour, s.forgetWrites},
 	}
 }
 

@@ -85,6 +85,8 @@ var (
 	ErrStore error = &kind{label: "store", text: "the store failed"}
 	// ErrSink: the host's sink refused a page. The checkpoint stays before that page.
 	ErrSink error = &kind{label: "sink", text: "the sink did not accept the page"}
+	// ErrSource: the host's source gave no changes, or did not take note of the accepted ones.
+	ErrSource error = &kind{label: "source", text: "the source of changes failed"}
 	// ErrCanceled: the caller's context ended first. It comes with context.Canceled
 	// or context.DeadlineExceeded in the same chain.
 	ErrCanceled error = &kind{label: "canceled", text: "ended by the caller"}

@@ -23,6 +23,7 @@ import (
 //   - [Puller], refined by [PageStreamer]: read records, page by page
 //   - [Fetcher]: read records by their ids
 //   - [Pusher], refined by [BatchPusher]: create, update, upsert and delete records
+//   - [Finder]: look for a record whose creation was not acknowledged
 //   - [WebhookReceiver], with [WebhookRegistrar] and [WebhookChallenger]: take events
 //   - [MetadataDescriber]: tell which fields an account's records have
 //   - [HealthChecker]: one cheap authenticated request
@@ -112,6 +113,11 @@ type Entity struct {
 	Operations  []Operation
 	Incremental Incremental
 	Parents     []string // entities that must be synchronised before this one
+	// CreateOnce says that a create with a Key ([Mutation]) is carried out once
+	// however often it is pushed: the provider knows the key, or the adapter looks
+	// for what an earlier try has left. Without it a create whose answer was lost is
+	// looked for by [Finder], or else left to a person.
+	CreateOnce bool
 }
 
 // Can says whether the entity has the operation.
@@ -326,12 +332,20 @@ type Mutation struct {
 	ID     string    // the provider's id; empty for OpCreate
 	Data   any       // marshals to the provider's JSON
 	Key    string    // idempotency key, the same for every repetition of this mutation
+	// NewKey says that nothing was tried with Key before, so that an adapter that
+	// looks for what an earlier try has left need not look.
+	NewKey bool
 }
 
 // Ack is the provider's answer to a mutation.
 type Ack struct {
 	ID      string // of the record that was written
 	Created bool   // whether an upsert created it
+	// Data is the record as it is now, just as Pull would give it, byte for byte, and
+	// Modified when it changed; nil if the provider did not answer with it. With it
+	// the next pull knows our own change for one.
+	Data     json.RawMessage
+	Modified time.Time
 }
 
 // PushResult is the fate of one mutation of a batch: an Ack, or an error.

@@ -63,6 +63,15 @@ type PageSynced struct {
 	Records  int
 }
 
+// BatchPushed is a batch of the host's changes whose fate is remembered.
+type BatchPushed struct {
+	Ref      Ref
+	Provider string
+	RunID    string
+	Entity   string
+	Results  PushResults
+}
+
 // SyncFinished is a run that has ended, well or not.
 type SyncFinished struct {
 	Ref      Ref
@@ -101,6 +110,7 @@ func (CredentialChanged) observation()  {}
 func (IntegrationChanged) observation() {}
 func (MappingChanged) observation()     {}
 func (PageSynced) observation()         {}
+func (BatchPushed) observation()        {}
 func (SyncFinished) observation()       {}
 func (AuditRecorded) observation()      {}
 func (HealthChecked) observation()      {}

@@ -109,6 +109,9 @@ type Service struct {
 	meter         *meter
 	monitor       *monitor
 	flags         flagRules
+	breakersMu    sync.Mutex
+	breakers      map[breakerKey]*breaker
+	lastOrder     atomic.Int64 // see nextOrder
 
 	flightsMu  sync.Mutex
 	flights    map[Place]*flight
@@ -314,6 +317,11 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 		}
 		if err := s.store.DeleteHealth(ctx, ref); err != nil {
 			return wrap("delete health", ErrStore, err)
+		}
+		for _, forget := range []func(context.Context, Ref) error{s.store.DeleteAllOutgoing, s.store.DeleteAllJournal, s.store.DeleteAllConflicts} {
+			if err := forget(ctx, ref); err != nil {
+				return wrap("delete pushed changes", ErrStore, err)
+			}
 		}
 		return wrap("delete integration", ErrStore, s.store.DeleteIntegration(ctx, ref, in.Version))
 	})

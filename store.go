@@ -32,6 +32,9 @@ type Store interface {
 	HealthStore
 	MetricStore
 	FlagStore
+	JournalStore
+	OutgoingStore
+	ConflictStore
 }
 
 // IntegrationStore keeps integrations.

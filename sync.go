@@ -2,22 +2,27 @@ package enlace
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // Direction is which way a sync moves records.
 type Direction string
 
-// The directions. Push and Bidirectional are refused with ErrUnsupported for now.
+// The directions.
 const (
-	Pull          Direction = "pull"
-	Push          Direction = "push"
+	Pull Direction = "pull" // from the provider into the Sink
+	Push Direction = "push" // from the Source to the provider
+	// Bidirectional pulls and then pushes each entity. Records that both sides have
+	// changed are merged field by field. It needs a Source, a Sink, and an adapter
+	// that is a Fetcher.
 	Bidirectional Direction = "bidirectional"
 )
 
@@ -37,12 +42,28 @@ type SyncOptions struct {
 	// run goes on behind them.
 	Limit int
 	// DryRun reads without giving anything to the sink and without moving a
-	// checkpoint; the result says what would have been read. No run is recorded.
+	// checkpoint; the result says what would have been read. No run is recorded. A
+	// push writes nothing anywhere, and the result has a Plan of what it would write.
 	DryRun bool
 	// Sink takes the records; nil is Config.Sink.
 	Sink Sink
+	// Source gives what is pushed; nil with Pull.
+	Source Source
+	// Conflicts is which side wins where both have changed the same field.
+	Conflicts ConflictPolicy
+	// Resolve decides such fields by the host's rules, before Conflicts is asked: it
+	// returns the value that each of the conflict's fields gets on both sides. Fields
+	// that it leaves out make the record wait; nil leaves all to Conflicts.
+	Resolve func(ctx context.Context, c Conflict) (map[string]json.RawMessage, error)
+	// OnError is what to do about a change that the provider refuses.
+	OnError OnError
+	// Tries is how often a change may be refused, in as many runs, before it is a
+	// dead letter; 0 is 3.
+	Tries int
 	// Progress is called after each page, in the goroutine of Sync; nil is not.
 	Progress func(Progress)
+
+	applying map[string]*approvedPlan // see Apply; by entity
 }
 
 // Sink takes what was pulled into the host's own data.
@@ -93,6 +114,7 @@ type SyncResult struct {
 	Entities map[string]EntityResult
 	Complete bool // every entity was read to its end
 	Elapsed  time.Duration
+	Plan     *Plan // what a dry run would write; nil for others
 }
 
 // EntityResult is what a run did with one entity.
@@ -110,6 +132,8 @@ type EntityResult struct {
 	Complete   bool       `json:"complete"`
 	Checkpoint Checkpoint `json:"-"`
 	Kind       string     `json:"kind,omitempty"` // KindLabel of what stopped it
+	// Push counts the host's changes; nil for a pull.
+	Push *PushResults `json:"push,omitempty"`
 }
 
 // Sync carries out one run and returns when it has ended. Pages are given to the
@@ -128,7 +152,7 @@ func (s *Service) Sync(ctx context.Context, ref Ref, o SyncOptions) (SyncResult,
 	if err != nil {
 		return SyncResult{}, err
 	}
-	err = r.pullAll(ctx)
+	err = r.moveAll(ctx)
 	result := r.result()
 	result.Elapsed = time.Since(started)
 	if saveErr := r.finish(ctx, err); err == nil {
@@ -184,20 +208,19 @@ type run struct {
 	integration Integration
 	conn        *Conn
 	record      Run
+	plan        *Plan        // of a dry run that would write
+	writes      atomic.Int64 // numbers the journal
 }
 
 func (s *Service) newRun(ctx context.Context, ref Ref, o SyncOptions) (*run, error) {
 	if o.Direction == "" {
 		o.Direction = Pull
 	}
-	if o.Direction != Pull {
-		return nil, &Error{Op: "sync", Kind: ErrUnsupported, Message: "only the pull direction is implemented"}
-	}
 	r := &run{service: s, options: o, sink: o.Sink}
 	if r.sink == nil {
 		r.sink = s.config.Sink
 	}
-	if r.sink == nil && !o.DryRun {
+	if r.sink == nil && !o.DryRun && o.Direction != Push {
 		return nil, &ValidationError{Faults: []Fault{{Field: "Sink", Problem: "missing", Allowed: "SyncOptions.Sink or Config.Sink"}}}
 	}
 	if o.Limit < 0 {
@@ -210,8 +233,11 @@ func (s *Service) newRun(ctx context.Context, ref Ref, o SyncOptions) (*run, err
 	if r.conn, err = s.open(ctx, r.integration); err != nil {
 		return nil, err
 	}
-	entities, err := selectEntities(r.conn.descriptor, o.Entities)
+	entities, err := selectFor(o.Direction, r.conn.adapter, o.Entities)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.checkDirection(); err != nil {
 		return nil, err
 	}
 	now := time.Now()
@@ -220,12 +246,12 @@ func (s *Service) newRun(ctx context.Context, ref Ref, o SyncOptions) (*run, err
 	return r, r.save(ctx)
 }
 
-// pullAll reads one entity after the other. What concerns one entity only does
+// moveAll moves one entity after the other. What concerns one entity only does
 // not keep the others from being read.
-func (r *run) pullAll(ctx context.Context) error {
+func (r *run) moveAll(ctx context.Context) error {
 	var failed []error
 	for _, entity := range r.record.Entities {
-		result, err := r.pullEntity(ctx, entity)
+		result, err := r.moveEntity(ctx, entity)
 		result.Kind = KindLabel(err)
 		r.record.Results[entity] = result
 		if err != nil {
@@ -349,7 +375,7 @@ func (p *entityPull) accept(ctx context.Context, page Page, cut bool) error {
 	}
 	p.result.Skipped += skipped
 	if !r.options.DryRun && len(records) > 0 {
-		changes, err := r.sink.Accept(ctx, Batch{Integration: r.integration, RunID: r.record.ID, Entity: p.entity, Records: records, Mapping: p.mapper.version()})
+		changes, err := r.pullSink().Accept(ctx, Batch{Integration: r.integration, RunID: r.record.ID, Entity: p.entity, Records: records, Mapping: p.mapper.version()})
 		if err != nil {
 			return sinkError(ctx, p.entity, err)
 		}
@@ -415,6 +441,10 @@ func (p *entityPull) saveCheckpoint(ctx context.Context, page Page) error {
 // result sums up the entities that the run has come to.
 func (r *run) result() SyncResult {
 	result := SyncResult{RunID: r.record.ID, Entities: maps.Clone(r.record.Results), Complete: true}
+	if r.plan != nil {
+		r.plan.estimate(r.conn, r.options.Direction == Bidirectional)
+		result.Plan = r.plan
+	}
 	for _, entity := range r.record.Entities {
 		result.Complete = result.Complete && result.Entities[entity].Complete
 	}
@@ -545,11 +575,18 @@ func selectEntities(d Descriptor, names []string) ([]string, error) {
 		names = append(slices.Clone(names), readable(d)...)
 		names = slices.DeleteFunc(names, func(n string) bool { return n == "all" })
 	}
-	wanted := map[string]bool{}
 	for _, name := range names {
 		if err := checkReadable(d, name); err != nil {
 			return nil, err
 		}
+	}
+	return parentsFirst(d, names), nil
+}
+
+// parentsFirst orders entities so that none comes before its parents.
+func parentsFirst(d Descriptor, names []string) []string {
+	wanted := map[string]bool{}
+	for _, name := range names {
 		wanted[name] = true
 	}
 	var ordered []string
@@ -572,7 +609,7 @@ func selectEntities(d Descriptor, names []string) ([]string, error) {
 	for _, name := range names {
 		visit(name)
 	}
-	return ordered, nil
+	return ordered
 }
 
 // readable lists the entities that "all" stands for.

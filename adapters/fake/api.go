@@ -40,7 +40,7 @@ type route struct {
 //	GET    /v1/{entity}?cursor=&since=&limit=   list
 //	GET    /v1/{entity}?id=&id=                 fetch
 //	POST   /v1/{entity}                         create, once for each Idempotency-Key
-//	PATCH  /v1/{entity}/{id}                    update the fields that are given
+//	PATCH  /v1/{entity}/{id}                    update the fields that are given; null removes one
 //	PUT    /v1/{entity}/{id}                    upsert
 //	DELETE /v1/{entity}/{id}                    delete
 //	POST   /v1/batch                            up to 50 of these writes
@@ -207,7 +207,7 @@ func (p *Provider) write(w write) answer {
 	key := createKey{w.Entity, w.Key}
 	old := t.get(w.ID)
 	switch {
-	case w.Op == OpCreate && w.Key != "" && t.get(p.keys[key]) != nil:
+	case w.Op == OpCreate && w.Key != "" && !p.options.IgnoreKeys && t.get(p.keys[key]) != nil:
 		return created(t.get(p.keys[key]))
 	case w.Op == OpCreate:
 		w.ID = t.newID()
@@ -221,6 +221,7 @@ func (p *Provider) write(w write) answer {
 	case w.Op == OpUpdate:
 		merged := maps.Clone(old.fields)
 		maps.Copy(merged, fields)
+		maps.DeleteFunc(merged, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
 		fields = merged
 	}
 	p.effects[w.Op]++
@@ -270,7 +271,11 @@ func (p *Provider) batch(body []byte) answer {
 	}
 	results := make([]written, len(request.Operations))
 	for i, w := range request.Operations {
-		results[i] = resultOf(w, p.write(w))
+		a := p.refuseItem(i+1, w)
+		if a.status == 0 {
+			a = p.write(w)
+		}
+		results[i] = resultOf(w, a)
 	}
 	return reply(http.StatusOK, map[string]any{"results": results})
 }
@@ -285,7 +290,7 @@ func resultOf(w write, a answer) written {
 	if a.status >= 300 {
 		return written{Status: a.status, Error: body.Error}
 	}
-	return written{Status: a.status, ID: body.ID}
+	return written{Status: a.status, ID: body.ID, Record: a.body}
 }
 
 // register adds or removes the target of webhooks.

@@ -13,6 +13,11 @@ type Failure struct {
 	Op     Op
 	Entity string
 
+	// Item is for a batch: the operation in that place, from 1, is refused with
+	// Status, by whatever kind of request Op names, and the others are carried out. 0
+	// is the request as a whole.
+	Item int
+
 	After int // so many of these requests are served before the first one fails
 	Times int // so many fail then; 0 is one, negative is all until Provider.Heal
 
@@ -86,9 +91,27 @@ func (p *Provider) nextFailure(r route) *Failure {
 	return nil
 }
 
+// refuseItem is the answer to an operation of a batch that shall fail; its status
+// is 0 if none shall. The provider is locked.
+func (p *Provider) refuseItem(item int, w write) answer {
+	for _, f := range p.failures {
+		switch {
+		case f.Item != item || f.left == 0, f.Op != "" && f.Op != w.Op, f.Entity != "" && f.Entity != w.Entity:
+		case f.passed < f.After:
+			f.passed++
+		default:
+			if f.left > 0 {
+				f.left--
+			}
+			return f.refusal(w.Op)
+		}
+	}
+	return answer{}
+}
+
 func (f Failure) concerns(r route) bool {
 	switch {
-	case f.Op != "" && f.Op != r.op, f.Entity != "" && f.Entity != r.entity,
+	case f.Item > 0, f.Op != "" && f.Op != r.op, f.Entity != "" && f.Entity != r.entity,
 		f.Kind == RepeatedCursor && r.op != OpList, f.Kind == Denied && r.op != OpAuthorize:
 		return false
 	}

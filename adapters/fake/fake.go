@@ -34,6 +34,7 @@ package fake
 import (
 	"context"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/enlace-go/enlace"
@@ -99,12 +100,40 @@ func (Adapter) Describe() enlace.Descriptor {
 				{Name: "user", Label: "User", Required: true}, {Name: "password", Label: "Password", Required: true}}},
 		},
 		Entities: []enlace.Entity{
-			{Name: "companies", Title: "Companies", Operations: all, Incremental: enlace.IncrementalUpdates},
-			{Name: "contacts", Title: "Contacts", Operations: all, Incremental: enlace.IncrementalFull, Parents: []string{"companies"}},
-			{Name: "deals", Title: "Deals", Operations: all, Incremental: enlace.IncrementalUpdates, Parents: []string{"contacts"}},
+			{Name: "companies", Title: "Companies", Operations: all, Incremental: enlace.IncrementalUpdates, CreateOnce: true},
+			{Name: "contacts", Title: "Contacts", Operations: all, Incremental: enlace.IncrementalFull, Parents: []string{"companies"}, CreateOnce: true},
+			{Name: "deals", Title: "Deals", Operations: all, Incremental: enlace.IncrementalUpdates, Parents: []string{"contacts"}, CreateOnce: true},
 			{Name: "notes", Title: "Notes", Operations: all[:1], Incremental: enlace.IncrementalNone},
 		},
 	}
+}
+
+// Unkeyed is the driver of a provider that ignores idempotency keys
+// ([Options.IgnoreKeys]): a create whose answer was lost is not repeated.
+type Unkeyed struct{ Adapter }
+
+// Describe implements enlace.IntegrationAdapter.
+func (u Unkeyed) Describe() enlace.Descriptor {
+	d := u.Adapter.Describe()
+	for i := range d.Entities {
+		d.Entities[i].CreateOnce = false
+	}
+	return d
+}
+
+// Push implements enlace.Pusher.
+func (u Unkeyed) Push(ctx context.Context, c *enlace.Conn, m enlace.Mutation) (enlace.Ack, error) {
+	m.Key = ""
+	return u.Adapter.Push(ctx, c, m)
+}
+
+// PushBatch implements enlace.BatchPusher.
+func (u Unkeyed) PushBatch(ctx context.Context, c *enlace.Conn, ms []enlace.Mutation) ([]enlace.PushResult, error) {
+	ms = slices.Clone(ms)
+	for i := range ms {
+		ms[i].Key = ""
+	}
+	return u.Adapter.PushBatch(ctx, c, ms)
 }
 
 // CheckHealth implements enlace.HealthChecker.

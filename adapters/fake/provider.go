@@ -26,6 +26,9 @@ type Options struct {
 	Latency   time.Duration // before each answer; it ends early with the request's context
 	ClockSkew time.Duration // how far the provider's clock is ahead of ours; negative is behind
 	TokenLife time.Duration // of access tokens and sessions; 0 is one hour
+	// IgnoreKeys makes it a provider without idempotency keys: a create that arrives
+	// twice is carried out twice. Its adapter is [Unkeyed].
+	IgnoreKeys bool
 
 	// The account's secrets; empty ones are random.
 	APIKey        enlace.Secret
@@ -51,6 +54,7 @@ type Provider struct {
 	grants   grants
 	webhooks map[string]enlace.Secret // by target
 	events   int                      // numbered so far
+	after    func()                   // see AfterBatch
 }
 
 // createKey is an idempotency key that was used.
@@ -81,7 +85,12 @@ func New(o Options) *Provider {
 }
 
 // Adapter returns the provider's driver, for a registry.
-func (p *Provider) Adapter() enlace.IntegrationAdapter { return Adapter{} }
+func (p *Provider) Adapter() enlace.IntegrationAdapter {
+	if p.options.IgnoreKeys {
+		return Unkeyed{}
+	}
+	return Adapter{}
+}
 
 // Op is a kind of request.
 type Op string
@@ -225,10 +234,31 @@ func (p *Provider) serve(v visit) (answer, error) {
 	if err := pause(v.Context(), p.options.Latency); err != nil {
 		return answer{}, err
 	}
+	if v.op == OpBatch {
+		defer p.afterBatch()
+	}
 	if v.failure != nil {
 		return p.fail(v)
 	}
 	return p.handle(v), nil
+}
+
+// AfterBatch has fn called once, when the next batch has been carried out and
+// before it is answered: what others do in the meantime.
+func (p *Provider) AfterBatch(fn func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.after = fn
+}
+
+func (p *Provider) afterBatch() {
+	p.mu.Lock()
+	fn := p.after
+	p.after = nil
+	p.mu.Unlock()
+	if fn != nil {
+		fn()
+	}
 }
 
 func pause(ctx context.Context, d time.Duration) error {

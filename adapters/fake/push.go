@@ -31,7 +31,7 @@ func (Adapter) Push(ctx context.Context, c *enlace.Conn, m enlace.Mutation) (enl
 	if err != nil {
 		return enlace.Ack{}, err
 	}
-	return enlace.Ack{ID: written.ID, Created: answer.Status == http.StatusCreated}, nil
+	return enlace.Ack{ID: written.ID, Created: answer.Status == http.StatusCreated, Data: written.Data, Modified: written.Modified}, nil
 }
 
 func writeCall(m enlace.Mutation) (enlace.Call, error) {
@@ -74,6 +74,8 @@ type written struct {
 	Status int       `json:"status"`
 	ID     string    `json:"id,omitempty"`
 	Error  *apiError `json:"error,omitempty"`
+	// Record is the record after the write; none after a deletion.
+	Record json.RawMessage `json:"record,omitempty"`
 }
 
 // MaxBatch implements enlace.BatchPusher.
@@ -108,6 +110,9 @@ func (Adapter) PushBatch(ctx context.Context, c *enlace.Conn, ms []enlace.Mutati
 	results := make([]enlace.PushResult, len(ms))
 	for i, r := range answer.Results {
 		results[i].Ack = enlace.Ack{ID: r.ID, Created: r.Status == http.StatusCreated}
+		if now, err := parseRecord(ms[i].Entity, r.Record); err == nil {
+			results[i].Ack.Data, results[i].Ack.Modified = now.Data, now.Modified
+		}
 		if r.Error != nil {
 			e := classify(r.Status, nil, *r.Error)
 			e.Provider, e.Op = Name, string(ms[i].Op)+" "+ms[i].Entity

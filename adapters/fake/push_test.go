@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/adapters/fake"
@@ -32,6 +33,19 @@ func contacts(t *testing.T, p *fake.Provider) map[string]contact {
 	return all
 }
 
+// checkAckData compares what an answer holds with what Pull gives.
+func checkAckData(t *testing.T, p *fake.Provider, m enlace.Mutation, ack enlace.Ack) {
+	t.Helper()
+	if m.Op == enlace.OpDelete {
+		return
+	}
+	for _, r := range p.Records(m.Entity) {
+		if r.ID == ack.ID && (string(r.Data) != string(ack.Data) || !r.Modified.Equal(ack.Modified)) {
+			t.Errorf("the answer holds %s of %v, the record is %s of %v", ack.Data, ack.Modified, r.Data, r.Modified)
+		}
+	}
+}
+
 func TestPush(t *testing.T) {
 	p := fake.New(fake.Options{})
 	c := newHost(t, p, p.APIKey()).conn()
@@ -42,6 +56,8 @@ func TestPush(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		checkAckData(t, p, m, ack)
+		ack.Data, ack.Modified = nil, time.Time{}
 		return ack
 	}
 	acks := []enlace.Ack{

@@ -35,6 +35,10 @@ type Store struct {
 	maintenance  table[enlace.Ref, enlace.Maintenance] // by tenant and id of the window
 	metrics      table[enlace.MetricKey, []byte]
 	flags        table[flagKey, enlace.FlagRule]
+	journal      table[journalKey, enlace.JournalEntry]
+	openEntries  table[journalKey, struct{}]
+	outgoing     table[enlace.OutgoingKey, enlace.OutgoingChange]
+	conflicts    table[conflictKey, enlace.ConflictRow]
 }
 
 var (

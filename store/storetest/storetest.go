@@ -45,6 +45,7 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Transactions", transactionChecks},
 		{"Inbox", inboxChecks},
 		{"Audit", auditChecks},
+		{"Push", pushChecks},
 	})
 	TestCredentials(t, open)
 	if _, ok := open(t).(enlace.KeyringStore); ok {
