@@ -126,7 +126,8 @@ type WorkflowEmailStatistic struct {
 }
 
 // WorkflowEmailStatistics reads GET /platform/analytics/workflow_emails, as
-// [Marketing.EmailStatistics]. workflows restricts it; none is all.
+// [Marketing.EmailStatistics]. workflows restricts it; none is all (sheet 2.6; 60
+// an hour). ErrForbidden with another plan.
 func (m *Marketing) WorkflowEmailStatistics(ctx context.Context, c *enlace.Conn, p Period, workflows ...string) ([]WorkflowEmailStatistic, error) {
 	return readStatistics[WorkflowEmailStatistic](ctx, m, c, "analytics_workflow_emails", p, url.Values{"workflow_id[]": workflows})
 }
@@ -169,7 +170,8 @@ func (s *ConversionStatistic) UnmarshalJSON(data []byte) error {
 }
 
 // ConversionStatistics reads GET /platform/analytics/conversions, as
-// [Marketing.EmailStatistics]. assetTypes restricts it; none is all.
+// [Marketing.EmailStatistics]. assetTypes restricts it; none is all
+// (sheet 2.6; 60 an hour). ErrForbidden with another plan.
 func (m *Marketing) ConversionStatistics(ctx context.Context, c *enlace.Conn, p Period, assetTypes ...string) ([]ConversionStatistic, error) {
 	return readStatistics[ConversionStatistic](ctx, m, c, "analytics_conversions", p, url.Values{"assets_type[]": assetTypes})
 }
@@ -185,8 +187,8 @@ type FunnelStatistic struct {
 }
 
 // FunnelStatistics reads GET /platform/analytics/funnel, as
-// [Marketing.EmailStatistics]; plan Advanced. groupedBy is daily, weekly or monthly;
-// empty is daily.
+// [Marketing.EmailStatistics]; plan Advanced, ErrForbidden with another one (sheet
+// 2.6; 60 an hour). groupedBy is daily, weekly or monthly; empty is daily.
 func (m *Marketing) FunnelStatistics(ctx context.Context, c *enlace.Conn, p Period, groupedBy string) ([]FunnelStatistic, error) {
 	query := url.Values{}
 	if groupedBy != "" {

@@ -97,6 +97,7 @@ type Segmentation struct {
 
 // Segmentations reads GET /platform/segmentations (sheet 2.4; segmentations
 // limit). A Search leaves out the standard ones. Segmentation 1 is all contacts.
+// Errors: those of every read, see [Marketing].
 func (m *Marketing) Segmentations(ctx context.Context, c *enlace.Conn, o Options) (List[Segmentation], error) {
 	return readList[Segmentation](ctx, m, c, "segmentations", o.query("search"))
 }
@@ -141,11 +142,13 @@ type Email struct {
 }
 
 // Emails reads GET /platform/emails (sheet 2.7; 60 an hour). Extra takes types[].
+// ErrRateLimited when the hour's are used up.
 func (m *Marketing) Emails(ctx context.Context, c *enlace.Conn, o Options) (List[Email], error) {
 	return readList[Email](ctx, m, c, "emails", o.query("query"))
 }
 
 // Email reads GET /platform/emails/{id} (sheet 2.7; 60 an hour with the list).
+// ErrNotFound.
 func (m *Marketing) Email(ctx context.Context, c *enlace.Conn, id int64) (Email, error) {
 	call := named(get("platform/emails/"+strconv.FormatInt(id, 10), nil), "get email")
 	return receive[Email](ctx, m, c, request{call, spendOf(emailsKind)})
@@ -182,16 +185,19 @@ func (a *Asset) UnmarshalJSON(data []byte) error {
 }
 
 // LandingPages reads GET /platform/landing_pages (sheet 2.7; 60 an hour).
+// ErrRateLimited when the hour's are used up.
 func (m *Marketing) LandingPages(ctx context.Context, c *enlace.Conn, o Options) (List[Asset], error) {
 	return readList[Asset](ctx, m, c, "landing_pages", o.query("search"))
 }
 
 // Popups reads GET /platform/popups (sheet 2.7; 60 an hour). Extra takes trigger[].
+// ErrRateLimited when the hour's are used up.
 func (m *Marketing) Popups(ctx context.Context, c *enlace.Conn, o Options) (List[Asset], error) {
 	return readList[Asset](ctx, m, c, "popups", o.query("search"))
 }
 
-// Forms reads GET /platform/embeddables (sheet 2.7; 60 an hour).
+// Forms reads GET /platform/embeddables (sheet 2.7; 60 an hour). ErrRateLimited when
+// the hour's are used up.
 func (m *Marketing) Forms(ctx context.Context, c *enlace.Conn, o Options) (List[Asset], error) {
 	return readList[Asset](ctx, m, c, "forms", o.query("search"))
 }
@@ -214,7 +220,8 @@ type WorkflowAction struct {
 	Type string `json:"type"`
 }
 
-// Workflows reads GET /platform/workflows (sheet 2.7; 40 an hour).
+// Workflows reads GET /platform/workflows (sheet 2.7; 40 an hour). ErrRateLimited
+// when the hour's are used up.
 func (m *Marketing) Workflows(ctx context.Context, c *enlace.Conn, o Options) (List[Workflow], error) {
 	return readList[Workflow](ctx, m, c, "workflows", o.query("search"))
 }
@@ -281,7 +288,7 @@ type Campaign struct {
 }
 
 // Campaigns reads GET /platform/campaigns (sheet 2.7; plans Pro and Advanced). Size
-// is 50 at most; Extra takes start_date and end_date.
+// is 50 at most; Extra takes start_date and end_date. ErrForbidden with another plan.
 func (m *Marketing) Campaigns(ctx context.Context, c *enlace.Conn, o Options) (List[Campaign], error) {
 	query := o.query("search")
 	if ids := query["ids[]"]; len(ids) > 0 {
@@ -310,7 +317,7 @@ type CampaignItem struct {
 }
 
 // CampaignItems reads GET /platform/campaigns/{id}/items (sheet 2.7). Extra takes
-// item_type; Order is added_at or item_type.
+// item_type; Order is added_at or item_type. ErrNotFound for an unknown campaign.
 func (m *Marketing) CampaignItems(ctx context.Context, c *enlace.Conn, id int64, o Options) (List[CampaignItem], error) {
 	call := named(get("platform/campaigns/"+strconv.FormatInt(id, 10)+"/items", o.query("search")), "list campaign items")
 	answer, err := m.send(ctx, c, request{call: call})
@@ -344,7 +351,7 @@ type FieldOption struct {
 }
 
 // Fields reads GET /platform/contacts/fields: all fields, the provider's own too
-// (sheet 2.2).
+// (sheet 2.2; a million a day). Errors: those of every read, see [Marketing].
 func (m *Marketing) Fields(ctx context.Context, c *enlace.Conn) ([]Field, error) {
 	l, err := readList[Field](ctx, m, c, "fields", nil)
 	return l.Items, err
@@ -359,7 +366,8 @@ func (m *Marketing) CreateField(ctx context.Context, c *enlace.Conn, f Field) (F
 }
 
 // UpdateField changes a custom field by PATCH /platform/contacts/fields/{uuid}
-// (sheet 2.2). Its identifier stays.
+// (sheet 2.2). Its identifier stays. ErrNotFound; ErrInvalid, also for the
+// provider's own fields.
 func (m *Marketing) UpdateField(ctx context.Context, c *enlace.Conn, uuid string, f Field) (Field, error) {
 	if _, err := pathID(uuid); err != nil {
 		return Field{}, err
@@ -391,7 +399,8 @@ type CatalogFeed struct {
 }
 
 // CatalogFeeds reads GET /platform/catalog_feeds (sheet 2.7). An account has one.
-// It is written by mutations of the entity catalog_feeds.
+// It is written by mutations of the entity catalog_feeds. Errors: those of every
+// read, see [Marketing].
 func (m *Marketing) CatalogFeeds(ctx context.Context, c *enlace.Conn) ([]CatalogFeed, error) {
 	l, err := readList[CatalogFeed](ctx, m, c, "catalog_feeds", nil)
 	return l.Items, err

@@ -235,8 +235,8 @@ func (m *Marketing) writeContact(ctx context.Context, c *enlace.Conn, r request)
 }
 
 // UpsertContact creates or changes a contact by PATCH (sheet 2.1.3): the safe way
-// to write one, since it may be repeated. id is an e-mail or a phone. Otherwise as
-// [Marketing.UpdateContact].
+// to write one, since it may be repeated. id is an e-mail or a phone; a UUID is
+// ErrInvalid. Otherwise as [Marketing.UpdateContact].
 func (m *Marketing) UpsertContact(ctx context.Context, c *enlace.Conn, id Identifier, contact any) (Contact, error) {
 	if id.field == "uuid" {
 		return Contact{}, invalid("upsert contact", "only an e-mail address or a phone can create a contact")
@@ -415,6 +415,7 @@ func DecodeTraffic(source string) Traffic {
 // ContactEvents reads one page, from 1, of a contact's history by GET
 // /platform/contacts/{uuid}/events, newest first (sheet 2.1.6; contacts limit).
 // eventType is CONVERSION or OPPORTUNITY. A page has ten; an empty one is the end.
+// ErrNotFound if there is no such contact.
 func (m *Marketing) ContactEvents(ctx context.Context, c *enlace.Conn, uuid, eventType string, page int) ([]PastEvent, error) {
 	if _, err := pathID(uuid); err != nil {
 		return nil, err

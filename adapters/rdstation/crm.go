@@ -188,6 +188,8 @@ func (r Resource[T]) op(verb string) string {
 
 // List reads a page by GET. Give a Sort: without one the provider returns other
 // records each time (sheet Q38). Only the first 10,000 of a filter can be reached.
+// Errors: ErrInvalid for a filter or a sort that the provider does not know, and
+// those of every read, see [CRM].
 func (r Resource[T]) List(ctx context.Context, c *enlace.Conn, q Query) (CRMList[T], error) {
 	body, err := r.read(ctx, c, r.path, q.values(), "list")
 	if err != nil {
@@ -214,7 +216,7 @@ func (r Resource[T]) List(ctx context.Context, c *enlace.Conn, q Query) (CRMList
 	return l, nil
 }
 
-// Get reads one record by GET. ErrNotFound.
+// Get reads one record by GET (sheet 3.2). ErrNotFound.
 func (r Resource[T]) Get(ctx context.Context, c *enlace.Conn, id string) (T, error) {
 	var none T
 	path, err := r.at(id)
@@ -228,12 +230,13 @@ func (r Resource[T]) Get(ctx context.Context, c *enlace.Conn, id string) (T, err
 	return r.one(body)
 }
 
-// Create makes a record by POST. It is not repeated if it may have run.
+// Create makes a record by POST (sheet 3.2). It is not repeated if it may have run.
+// ErrInvalid with the provider's words.
 func (r Resource[T]) Create(ctx context.Context, c *enlace.Conn, record any) (T, error) {
 	return r.write(ctx, c, write(http.MethodPost, r.path, crmBody{record}, r.op("create")))
 }
 
-// Update changes a record by PUT; members that it leaves out stay as they are.
+// Update changes a record by PUT (sheet 3.2); members that it leaves out stay as they are.
 // ErrNotFound.
 func (r Resource[T]) Update(ctx context.Context, c *enlace.Conn, id string, changes any) (T, error) {
 	path, err := r.at(id)
@@ -246,7 +249,7 @@ func (r Resource[T]) Update(ctx context.Context, c *enlace.Conn, id string, chan
 	return r.write(ctx, c, call)
 }
 
-// Delete deletes a record by DELETE. The provider documents it for custom fields,
+// Delete deletes a record by DELETE (sheet 3.2). The provider documents it for custom fields,
 // webhooks and the products of a deal. ErrNotFound.
 func (r Resource[T]) Delete(ctx context.Context, c *enlace.Conn, id string) error {
 	path, err := r.at(id)

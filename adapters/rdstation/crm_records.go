@@ -43,14 +43,30 @@ func (CRM) DealProducts(deal string) Resource[DealProduct] {
 // Users is /users, read only: filters is:active and is:visible.
 func (CRM) Users() Resource[User] { return Resource[User]{"users"} }
 
+// Teams is /teams, read only.
+func (CRM) Teams() Resource[Team] { return Resource[Team]{"teams"} }
+
+// Campaigns is /campaigns: what brought deals in. There is no deletion.
+func (CRM) Campaigns() Resource[Category] { return Resource[Category]{"campaigns"} }
+
+// Sources is /sources: where deals came from. There is no deletion.
+func (CRM) Sources() Resource[Category] { return Resource[Category]{"sources"} }
+
+// LostReasons is /lost_reasons: why deals were lost. There is no deletion.
+func (CRM) LostReasons() Resource[Category] { return Resource[Category]{"lost_reasons"} }
+
+// Segments is /segments: kinds of organizations. There is no deletion.
+func (CRM) Segments() Resource[Category] { return Resource[Category]{"segments"} }
+
 // CustomFields is /custom_fields, with deletion.
 func (CRM) CustomFields() Resource[CustomField] { return Resource[CustomField]{"custom_fields"} }
 
 // Webhooks is /webhooks, with deletion; one for each event (sheet 7.6).
 func (CRM) Webhooks() Resource[CRMWebhook] { return Resource[CRMWebhook]{"webhooks"} }
 
-// ContactsByEmail finds contacts by GET /contacts with a filter; there may be
-// several. Use it before a create whose outcome is not known.
+// ContactsByEmail finds contacts by GET /contacts with a filter (sheet 3.2); there
+// may be several, of which the first 200 are returned. Use it before a create whose
+// outcome is not known. Errors: those of every read, see [CRM].
 func (crm CRM) ContactsByEmail(ctx context.Context, c *enlace.Conn, email string) ([]CRMContact, error) {
 	l, err := crm.Contacts().List(ctx, c, Query{Filter: "email:" + QuoteRDQL(email), Sort: "created_at", Size: crmPageSize})
 	return l.Items, err
@@ -216,6 +232,23 @@ type User struct {
 	Name  string `json:"name"`
 	Email string `json:"email"`
 	Phone string `json:"phone"`
+}
+
+// Team is a group of users. Its id has a name of its own (sheet Q39).
+type Team struct {
+	ID      string   `json:"team_id"`
+	Name    string   `json:"name"`
+	UserIDs []string `json:"user_ids"`
+}
+
+// Category is one of the account's own lists: a campaign, a source, a reason for a
+// lost deal, or a segment of organizations.
+type Category struct {
+	ID          string `json:"id,omitempty"`
+	Name        string `json:"name,omitempty"`
+	Description string `json:"description,omitempty"`
+	CreatedAt   string `json:"created_at,omitempty"`
+	UpdatedAt   string `json:"updated_at,omitempty"`
 }
 
 // CustomField is a field that the account has added.

@@ -12,6 +12,27 @@ import (
 	"github.com/enlace-go/enlace/adapters/rdstation/rdstationtest"
 )
 
+// TestCRMCategories goes through the account's own lists, and teams.
+func TestCRMCategories(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account := rdstationtest.New(rdstationtest.Options{Users: []rdstationtest.User{{Name: "Caio", Email: "caio@example.com", Team: "Vendas"}}})
+		h := crmHost(t, account)
+		c, crm, ctx := h.conn(), rdstation.CRM{}, t.Context()
+		for name, resource := range map[string]rdstation.Resource[rdstation.Category]{
+			"campaign": crm.Campaigns(), "source": crm.Sources(), "lost reason": crm.LostReasons(), "segment": crm.Segments(),
+		} {
+			made := must[rdstation.Category](t)(resource.Create(ctx, c, rdstation.Category{Name: name}))
+			must[rdstation.Category](t)(resource.Update(ctx, c, made.ID, rdstation.Category{Name: name + "!"}))
+			if read, err := resource.Get(ctx, c, made.ID); err != nil || read.Name != name+"!" || read.CreatedAt == "" {
+				t.Errorf("%s: %+v, %v", name, read, err)
+			}
+		}
+		if teams, err := crm.Teams().List(ctx, c, rdstation.Query{Sort: "name"}); err != nil || len(teams.Items) != 1 || teams.Items[0].ID == "" || len(teams.Items[0].UserIDs) != 1 {
+			t.Errorf("%+v, %v", teams, err)
+		}
+	})
+}
+
 // TestCRMRecords goes through the typed resources of version 2.
 func TestCRMRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -66,7 +66,8 @@ type TokenUser struct {
 	Organization string `json:"organization"`
 }
 
-// TokenUser reads GET /token/check (sheet 3.1).
+// TokenUser reads GET /token/check (sheet 3.1). Errors: ErrAuth for a token that is
+// wrong or whose user is inactive, and those of every read.
 func (CRMv1) TokenUser(ctx context.Context, c *enlace.Conn) (TokenUser, error) {
 	var user TokenUser
 	err := c.Do(ctx, get("token/check", nil), &user)

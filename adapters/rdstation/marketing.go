@@ -115,7 +115,8 @@ type Account struct {
 	Name string `json:"name"`
 }
 
-// Account reads the account by GET /marketing/account_info (sheet 2.3).
+// Account reads the account by GET /marketing/account_info (sheet 2.3; no limit of
+// its own). Errors: those of every read, see [Marketing].
 func (m *Marketing) Account(ctx context.Context, c *enlace.Conn) (Account, error) {
 	account, err := receive[Account](ctx, m, c, request{call: get("marketing/account_info", nil)})
 	if err == nil && account.Name == "" {

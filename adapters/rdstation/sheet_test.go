@@ -164,6 +164,8 @@ Q41   TestMarketingWebhooks
 Q42   TestOthersSpendToo
 `
 
+func TestCommentsNameTheirSource(t *testing.T) { sheettest.Comments(t) }
+
 func TestSheet(t *testing.T) {
 	sheettest.Check(t, sheetIndex, sheettest.Numbers{Letter: "F", Last: 60}, sheettest.Numbers{Letter: "T", Last: 50}, sheettest.Numbers{Letter: "Q", Last: 42})
 }

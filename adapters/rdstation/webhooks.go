@@ -39,7 +39,8 @@ func (w Webhook) settable() Webhook {
 const webhooksPath = "integrations/webhooks"
 
 // Webhooks reads GET /integrations/webhooks: the subscriptions that this
-// application made (sheet 7.1). Types may come in lower case.
+// application made (sheet 7.1). Types may come in lower case. Errors: those of every
+// read, see [Marketing].
 func (m *Marketing) Webhooks(ctx context.Context, c *enlace.Conn) ([]Webhook, error) {
 	body, err := receive[json.RawMessage](ctx, m, c, request{call: get(webhooksPath, nil)})
 	if err != nil {

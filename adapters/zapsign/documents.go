@@ -518,7 +518,8 @@ func ActivityLog(ctx context.Context, c *enlace.Conn, token string) ([]Activity,
 	return get[[]Activity](ctx, c, "read activity log", strings.TrimSuffix(at, "/"), nil)
 }
 
-// ActivityLogPDF reads the activity log as a PDF; see [ActivityLog].
+// ActivityLogPDF reads the activity log as a PDF: GET /docs/signer-log/{token} with
+// download_pdf (sheet 2.1.15). Errors: those of [ActivityLog].
 func ActivityLogPDF(ctx context.Context, c *enlace.Conn, token string) ([]byte, error) {
 	at, err := path("docs", "signer-log", token)
 	if err != nil {

@@ -30,7 +30,7 @@ type FileRequest struct {
 }
 
 // DownloadSigned fetches the signed file of a document, or of an extra document,
-// once everyone has signed. Before that ZapSign has a file with some of the
+// once everyone has signed (sheet 3.6): GET /docs/{token}/ and the file. Before that ZapSign has a file with some of the
 // signatures, and after a cancellation one with a watermark: for those the error
 // is ErrConflict, and [DownloadFile] gets them. limit bounds the file in bytes; 0
 // is Config.MaxBody. Errors besides: those of DownloadFile.
@@ -52,7 +52,8 @@ func DownloadSigned(ctx context.Context, c *enlace.Conn, token string, limit int
 	return DownloadFile(ctx, c, FileRequest{Token: token, Kind: FileSigned, Link: link, Limit: limit})
 }
 
-// DownloadFile fetches a file of a document in whatever state it is. Links live
+// DownloadFile fetches a file of a document in whatever state it is, by a GET from
+// the host of files, and of /docs/{token}/ where there is no fresh link. Links live
 // an hour (sheet 3.6): one that has expired, or is refused, is replaced once by
 // reading the document again. No credential is sent to the file's host, which
 // must be the setting "fileHost". Errors: ErrNotFound, also if there is no signed

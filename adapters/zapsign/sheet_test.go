@@ -127,6 +127,8 @@ Q30   TestT01CreateOneSigner
 Q31   - about other people's code
 `
 
+func TestCommentsNameTheirSource(t *testing.T) { sheettest.Comments(t) }
+
 func TestSheet(t *testing.T) {
 	sheettest.Check(t, sheetIndex, sheettest.Numbers{Letter: "F", Last: 49}, sheettest.Numbers{Letter: "T", Last: 35}, sheettest.Numbers{Letter: "Q", Last: 31})
 }

@@ -79,11 +79,11 @@ func RegisterWebhook(ctx context.Context, c *enlace.Conn, in WebhookInput) (Webh
 	return Webhook{ID: id, Type: in.Type}, nil
 }
 
-// RegisterWebhooks registers the types of events, or every one that this package
-// knows if there are none, to be delivered to target with the secret in
-// [WebhookHeader]: 32 random bytes or more. Keep the registrations it returns.
-// If one fails, those before it are removed again; the error is that of
-// [RegisterWebhook].
+// RegisterWebhooks registers the types of events by one POST each (sheet 2.5), or
+// every one that this package knows if there are none, to be delivered to target
+// with the secret in [WebhookHeader]: 32 random bytes or more. Keep the
+// registrations it returns. If one fails, those before it are removed again; the
+// error is that of [RegisterWebhook].
 func RegisterWebhooks(ctx context.Context, c *enlace.Conn, target string, secret enlace.Secret, types ...string) ([]Webhook, error) {
 	if secret.IsZero() {
 		return nil, invalid("register webhook", "secret", "missing", "32 random bytes or more, as text")
