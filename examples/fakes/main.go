@@ -1,5 +1,6 @@
 // Fakes serves every fake provider there is on free loopback ports, for tests in
-// any language. It prints one JSON line for each and serves until it is interrupted.
+// any language. It prints one JSON line for each product of a provider, with what a
+// client needs to use it, and serves until it is interrupted.
 //
 //	go run ./examples/fakes
 package main
@@ -9,6 +10,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -28,6 +30,7 @@ type line struct {
 	URL          string `json:"url"`
 	WebhookURL   string `json:"webhook_url,omitempty"`
 	APIToken     string `json:"api_token,omitempty"`
+	APIKey       string `json:"api_key,omitempty"` // for conversions of RD Station
 	ClientID     string `json:"client_id,omitempty"`
 	ClientSecret string `json:"client_secret,omitempty"`
 	AuthorizeURL string `json:"authorize_url,omitempty"`
@@ -52,24 +55,34 @@ func main() {
 	flag.StringVar(&o.redirect, "redirect", "http://127.0.0.1/callback", "where the registered apps want users sent back to")
 	flag.Parse()
 
-	out := json.NewEncoder(os.Stdout)
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	if err := serve(ctx, o, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// serve starts the fakes, prints their lines, and stops them when ctx ends.
+func serve(ctx context.Context, o options, w io.Writer) error {
+	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false)
-	for _, start := range []func(options) ([]line, func()){bitrix24, zapsign, rdstation, bundled} {
-		lines, stop := start(o)
+	for _, start := range []func(options) ([]line, func(), error){bitrix24, zapsign, rdstation, bundled} {
+		lines, stop, err := start(o)
+		if err != nil {
+			return err
+		}
 		defer stop()
 		for _, l := range lines {
 			if err := out.Encode(l); err != nil {
-				stop()
-				log.Fatal(err)
+				return err
 			}
 		}
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer cancel()
 	<-ctx.Done()
+	return nil
 }
 
-func bitrix24(o options) ([]line, func()) {
+func bitrix24(o options) ([]line, func(), error) {
 	portal := bitrix24test.Options{Redirect: o.redirect}
 	if o.limits {
 		portal.Limits = bitrix24test.CloudLimits()
@@ -78,19 +91,22 @@ func bitrix24(o options) ([]line, func()) {
 	s.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: o.contacts})
 	s.Seed(bitrix24test.Deal, bitrix24test.Seed{Count: o.deals})
 	return []line{{Provider: "bitrix24", URL: s.URL, WebhookURL: s.WebhookURL(), ClientID: s.ClientID(), ClientSecret: s.ClientSecret(),
-		AuthorizeURL: s.AuthorizeURL(), TokenURL: s.TokenURL(), Contacts: o.contacts}}, s.Close
+		AuthorizeURL: s.AuthorizeURL(), TokenURL: s.TokenURL(), Contacts: o.contacts}}, s.Close, nil
 }
 
-func zapsign(o options) ([]line, func()) {
+func zapsign(o options) ([]line, func(), error) {
 	s := zapsigntest.NewServer(zapsigntest.Options{})
 	if o.documents > 0 {
 		s.Seed(zapsigntest.Seed{Count: o.documents})
 	}
-	return []line{{Provider: "zapsign", URL: s.BaseURL(), APIToken: s.Token(), Documents: o.documents}}, s.Close
+	return []line{{Provider: "zapsign", URL: s.BaseURL(), APIToken: s.Token(), Documents: o.documents}}, s.Close, nil
 }
 
-func rdstation(o options) ([]line, func()) {
-	s := rdstationtest.NewServer(rdstationtest.Options{})
+// conversionsKey is the API key of the fake RD Station.
+const conversionsKey = "fake-conversions-key"
+
+func rdstation(o options) ([]line, func(), error) {
+	s := rdstationtest.NewServer(rdstationtest.Options{APIKeys: []rdstationtest.APIKey{{Key: conversionsKey}}})
 	contacts := o.contacts / 100
 	for i := range contacts {
 		s.PutContact(map[string]any{"name": fmt.Sprintf("Contact %d", i+1), "email": fmt.Sprintf("contact%d@example.com", i+1)})
@@ -106,17 +122,19 @@ func rdstation(o options) ([]line, func()) {
 		}
 		lines = append(lines, l)
 	}
-	return lines, s.Close
+	lines[0].APIKey = conversionsKey
+	v1 := line{Provider: "rdstation_crm_v1", URL: s.CRMv1URL(), APIToken: s.CRMUsers()[0].Token}
+	return append(lines, v1), s.Close, nil
 }
 
 // bundled serves the fake adapter's provider, which has no server of its own.
-func bundled(o options) ([]line, func()) {
+func bundled(o options) ([]line, func(), error) {
 	p := fake.New(fake.Options{})
 	contacts := o.contacts / 100
 	p.Seed("contacts", contacts)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		log.Fatal(err)
+		return nil, nil, err
 	}
 	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan struct{})
@@ -127,5 +145,5 @@ func bundled(o options) ([]line, func()) {
 	url, app := "http://"+listener.Addr().String(), p.OAuthApp()
 	return []line{{Provider: fake.Name, URL: url + "/v1/", APIToken: p.APIKey().Secrets["api_key"].Reveal(), ClientID: app.ClientID,
 			ClientSecret: app.ClientSecret.Reveal(), AuthorizeURL: url + "/oauth/authorize", TokenURL: url + "/oauth/token", Contacts: contacts}},
-		func() { _ = server.Close(); <-stopped }
+		func() { _ = server.Close(); <-stopped }, nil
 }
