@@ -24,6 +24,9 @@
 // Deleted records cannot be seen by reading: events tell of them, and Fetch. An
 // update within one second of the moment a run began is read by the next run, which
 // begins five minutes earlier than the last one (setting "overlap").
+//
+// docs/bitrix24.md is the guide for operators; it also says what "sheet" and its
+// sections are.
 package bitrix24
 
 import (
@@ -129,7 +132,8 @@ func entityType(entity string) (int, error) {
 }
 
 // CheckHealth implements enlace.HealthChecker by one call of scope, which any
-// credential may make and which tells whether it may read the CRM (sheet 7).
+// credential may make and which tells whether it may read the CRM (sheet 7). Errors:
+// ErrForbidden without the scope "crm", and those of any read.
 func (Adapter) CheckHealth(ctx context.Context, c *enlace.Conn) error {
 	var answer struct {
 		Result []string `json:"result"`

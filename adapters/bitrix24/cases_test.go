@@ -16,8 +16,8 @@ import (
 
 // TestCases are the cases of section 10 of the contract sheet with the adapter as the
 // client: what a program gets, and what becomes of the portal. The fake passes the same
-// cases request by request (bitrix24test, TestT01 to TestT30). quirks_test.go says where
-// section 8 is tested; section 9 is about the fake alone (TestF01 to TestF62 there).
+// cases request by request; sheet_test.go says where these and all other numbers of the
+// sheet are tested.
 func TestCases(t *testing.T) {
 	for _, c := range cases {
 		bubble(t, c.name, func(t *testing.T) {

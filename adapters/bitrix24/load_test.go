@@ -64,8 +64,10 @@ func TestAnHourOfMixedLoad(t *testing.T) {
 		}
 		limits := bitrix24.Adapter{}.Describe().Limits
 		allowed := float64(limits.Burst) + load.Seconds()*limits.PerSecond
-		if used := float64(stats.Requests) / allowed; used < 0.95 {
-			t.Errorf("%d requests, %.1f %% of what is allowed", stats.Requests, 100*used)
+		used := float64(stats.Requests) / allowed
+		t.Logf("%d requests in %v, %d refused: %.1f %% of what is allowed", stats.Requests, load, stats.Refused, 100*used)
+		if used < 0.95 {
+			t.Errorf("less than 95 %% of what is allowed")
 		}
 		for _, method := range []string{"crm.item.list", "crm.item.get", "crm.item.add", "crm.item.update", "crm.item.delete", "crm.duplicate.findbycomm", "crm.item.fields"} {
 			if m := stats.Methods[method]; m.Requests+m.Commands == 0 {

@@ -12,7 +12,9 @@ import (
 
 // Pull implements enlace.Puller: one page by one call of crm.item.list, in order
 // of ids and without counting (sheet 3.4). The entities are those of the
-// descriptor; ErrCursorExpired is for a cursor that is not of this adapter.
+// descriptor. Errors: ErrUnsupported for another, ErrNotFound for a smart process that the
+// portal does not have, ErrCursorExpired for a cursor that is not of this adapter,
+// ErrCursorStalled if the portal does not keep to what was asked, and those of any read.
 func (Adapter) Pull(ctx context.Context, c *enlace.Conn, req enlace.PullRequest) (enlace.Page, error) {
 	w, err := newWalk(ctx, c, req)
 	if err != nil {
@@ -22,8 +24,9 @@ func (Adapter) Pull(ctx context.Context, c *enlace.Conn, req enlace.PullRequest)
 }
 
 // Pages implements enlace.PageStreamer: id ranges in batches, several at a time
-// (setting "lanes"), with a fallback to plain paging where the portal does not
-// bear it. With a limit, or a single lane, it reads page by page.
+// (setting "lanes"; sheet 3.4, 4.4), with a fallback to plain paging where the portal
+// does not bear it. With a limit, or a single lane, it reads page by page. Errors are
+// those of [Adapter.Pull].
 func (Adapter) Pages(ctx context.Context, c *enlace.Conn, req enlace.PullRequest) iter.Seq2[enlace.Page, error] {
 	return func(yield func(enlace.Page, error) bool) {
 		w, err := newWalk(ctx, c, req)

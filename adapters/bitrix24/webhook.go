@@ -69,8 +69,8 @@ func (Adapter) EnsureWebhook(ctx context.Context, c *enlace.Conn, target string,
 	return Subscribe(ctx, c, target, append(CRMEvents(), EventUninstall)...)
 }
 
-// RemoveWebhook implements enlace.WebhookRegistrar: whatever is delivered to target is
-// so no longer. Errors: ErrUnsupported for a webhook, and those of any call.
+// RemoveWebhook implements enlace.WebhookRegistrar by event.get and event.unbind (sheet
+// 6.1): whatever is delivered to target is so no longer. Errors: ErrUnsupported for a webhook, and those of any call.
 func (Adapter) RemoveWebhook(ctx context.Context, c *enlace.Conn, target string) error {
 	there, err := ListSubscriptions(ctx, c)
 	if err != nil {

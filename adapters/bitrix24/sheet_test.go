@@ -1,0 +1,146 @@
+package bitrix24_test
+
+import (
+	"testing"
+
+	"github.com/enlace-go/enlace/internal/sheettest"
+)
+
+// TestSheet checks the index below.
+func TestSheet(t *testing.T) {
+	sheettest.Check(t, sheetIndex, sheettest.Numbers{Letter: "F", Last: 62}, sheettest.Numbers{Letter: "T", Last: 30}, sheettest.Numbers{Letter: "Q", Last: 36})
+}
+
+// sheetIndex says which tests hold the numbered behaviours of the fake (F, section 9 of
+// the sheet), the cases (T, section 10), which the adapter and the fake both pass, and
+// the quirks (Q, section 8), which the adapter bears.
+const sheetIndex = `
+F1 bitrix24test.TestF01EveryFormOfACallGivesTheSame
+F2 bitrix24test.TestF02QueryAndBodyAreMerged
+F3 bitrix24test.TestF03MethodNames
+F4 bitrix24test.TestF04CallWithoutToken
+F5 bitrix24test.TestF05WrongWebhook
+F6 bitrix24test.TestF06ExpiredAndUnknownTokens
+F7 bitrix24test.TestF07Scope
+F8 bitrix24test.TestF08MethodsOfApplications
+F9 bitrix24test.TestF09WebhooksNeedHTTPS
+F10 bitrix24test.TestF10MovedPortal
+F11 bitrix24test.TestF11Faults bitrix24test.TestF11HangEndsWithTheClient bitrix24test.TestF11FaultsCountRequests bitrix24test.TestF11Refusals bitrix24test.TestF11FaultsOfWholeRequestsLeaveCommandsAlone
+F12 bitrix24test.TestF12Authorize
+F13 bitrix24test.TestF13TokenEndpointTakesGetAndPost
+F14 bitrix24test.TestF14CodeLivesThirtySecondsOnce
+F15 bitrix24test.TestF15RefreshRotates bitrix24test.TestF15RefreshQuirks
+F16 bitrix24test.TestF16TokenEndpointErrors
+F17 bitrix24test.TestF17TokenAnswer
+F18 bitrix24test.TestF18AppInfoOnTheAuthorizationServer
+F19 bitrix24test.TestF19Envelope
+F20 bitrix24test.TestF20Time
+F21 bitrix24test.TestF21EmptyMapsAreArrays
+F22 bitrix24test.TestF22Escapes
+F23 bitrix24test.TestF23PageIsFifty
+F24 bitrix24test.TestF24CountedPages
+F25 bitrix24test.TestF25NoCount
+F26 bitrix24test.TestF26Offsets
+F27 bitrix24test.TestF27Order
+F28 bitrix24test.TestF28Filters bitrix24test.TestF28FiltersOfClassicLists
+F29 bitrix24test.TestF29UnknownFilterKeys
+F30 bitrix24test.TestF30ClassicSelect
+F31 bitrix24test.TestF31UniversalSelect
+F32 bitrix24test.TestF32DeletedRowsDisappearBetweenPages
+F33 bitrix24test.TestF33ShapesOfWrites bitrix24test.TestF33IDsAreNeverUsedTwice
+F34 bitrix24test.TestF34UnknownFieldsAreIgnored
+F35 bitrix24test.TestF35NativeAndStringTypes bitrix24test.TestF35Types bitrix24test.TestF35StagesAndFunnels
+F36 bitrix24test.TestF36TimeOfChange bitrix24test.TestF36TimeOfMove
+F37 bitrix24test.TestF37ClassicMultifieldsArePatches bitrix24test.TestF37UniversalMultifieldsAndTheirTraps
+F38 bitrix24test.TestF38InvalidEmail
+F39 bitrix24test.TestF39NotFound
+F40 bitrix24test.TestF40MissingEntityType bitrix24test.TestF40MissingEntityTypeID
+F41 bitrix24test.TestF41FieldsThatAreNoObject
+F42 bitrix24test.TestF42Duplicates bitrix24test.TestF42DuplicatesAmongMany
+F43 bitrix24test.TestF43Imports
+F44 bitrix24test.TestF44Bindings bitrix24test.TestF44ContactsAndCompaniesAreTwoSidesOfTheSame
+F45 bitrix24test.TestF45FieldsAndUserfieldNames bitrix24test.TestF45NewUserfields
+F46 bitrix24test.TestF46WritesMakeEvents
+F47 bitrix24test.TestF47FiftyCommandsAndNoBatchInside
+F48 bitrix24test.TestF48CommandsRunInTheOrderGiven
+F49 bitrix24test.TestF49Sections
+F50 bitrix24test.TestF50Halt
+F51 bitrix24test.TestF51References
+F52 bitrix24test.TestF52ChainsGoWrongPastTheLastFullPage
+F53 bitrix24test.TestF53FailureOfTheEnvelope
+F54 bitrix24test.TestF54LeakyBucket bitrix24test.TestF54RefusedRequestsMayCount bitrix24test.TestF54EveryClientHasItsBucket
+F55 bitrix24test.TestF55OperatingTime bitrix24test.TestF55WhoPaysForABatch bitrix24test.TestF55LimitWithinABatch
+F56 bitrix24test.TestF56DeliveryIsAFormSentOnce bitrix24test.TestF56OverTheNetwork
+F57 bitrix24test.TestF57Tokens bitrix24test.TestF57EventTokensLeaveOthersAlone
+F58 bitrix24test.TestF58LifeOfTheApplication
+F59 bitrix24test.TestF59NothingBeforeTheInstallationIsOver
+F60 bitrix24test.TestF60BindGetUnbind
+F61 bitrix24test.TestF61OfflineQueue bitrix24test.TestF61Connectors bitrix24test.TestF61SignalsOfNewRecords
+F62 bitrix24test.TestF62Adversity
+T1 TestCases bitrix24test.TestT01HealthCheck
+T2 TestCases bitrix24test.TestT02ClassicListFirstPage
+T3 TestCases bitrix24test.TestT03UniversalListWithoutCount
+T4 TestCases bitrix24test.TestT04ClassicGet
+T5 TestCases bitrix24test.TestT05UniversalGet
+T6 TestCases bitrix24test.TestT06ClassicAdd
+T7 TestCases bitrix24test.TestT07UniversalAdd
+T8 TestCases bitrix24test.TestT08BadEmail
+T9 TestCases bitrix24test.TestT09ClassicMultifieldPatch
+T10 TestCases bitrix24test.TestT10UniversalMultifieldPatch
+T11 TestCases bitrix24test.TestT11Deletes
+T12 TestCases bitrix24test.TestT12NotFound
+T13 TestCases bitrix24test.TestT13ArgumentErrors
+T14 TestCases bitrix24test.TestT14DuplicatesHitAndMiss
+T15 TestCases bitrix24test.TestT15BatchPartialFailure
+T16 TestCases bitrix24test.TestT16BatchHaltsInAChain
+T17 TestCases bitrix24test.TestT17BatchWithNumericIDs
+T18 TestCases bitrix24test.TestT18BatchScopeAndLength
+T19 TestCases bitrix24test.TestT19RateLimit
+T20 TestCases bitrix24test.TestT20OperatingLimitOnOneMethodOnly
+T21 TestCases bitrix24test.TestT21ExpiredTokenRefreshRepeat
+T22 TestCases bitrix24test.TestT22RefreshFailures
+T23 TestCases bitrix24test.TestT23AuthFailures
+T24 TestCases bitrix24test.TestT24Events
+T25 TestCases bitrix24test.TestT25OfflineQueue
+T26 TestCases bitrix24test.TestT26BindAndUnbind
+T27 TestCases bitrix24test.TestT27BatchImport
+T28 TestCases bitrix24test.TestT28DealContacts
+T29 TestCases bitrix24test.TestT29RenamedPortal
+T30 TestCases bitrix24test.TestT30AnswerThatIsNotJSON
+Q1 TestObjects TestOfflineAnswersOfAnyShape
+Q2 TestFindDuplicates TestLifeOfRecords
+Q3 TestCases TestWhatIsSentInBatches
+Q4 TestErrorTable
+Q5 TestErrorTable
+Q6 TestWrongClient
+Q7 TestErrorTable TestFaults
+Q8 TestUsedUpAllowanceIsWaitedFor TestAllowanceSmallerThanPublished
+Q9 TestOperatingLimitOfWrites
+Q10 TestAnswersThatArePagesOfSomebodyElse
+Q11 TestRenamedPortal
+Q12 TestTokenThatExpiresDuringAWalkIsRefreshedOnce
+Q13 TestWhatIsSentInBatches TestWhatABatchCannotCarry
+Q14 TestWhatABatchCannotCarry
+Q15 TestWhatIsSentPageByPage
+Q16 TestWhatIsSentPageByPage TestPortalThatRepeatsAPage
+Q17 TestWhatIsSentPageByPage
+Q18 TestPortalThatPassesOverDates
+Q19 TestClearing TestClearingIsChecked
+Q20 TestEditMultifields TestMultifieldsOfAPush
+Q21 TestRecordsAreThePortalsOwnBytes
+Q22 TestTotalIsNotTrusted
+Q23 TestPortalThatDoesNotKeepTheOrder TestWhatIsSentPageByPage
+Q24 TestWhatIsSentPageByPage
+Q25 TestAnswersThatAreNoList TestStagesAndFunnels
+Q26 TestProcessOffline TestOnlyChangesAreReadAgain
+Q27 TestOfflineEvents TestProcessOffline
+Q28 TestConnectorKeepsOwnWritesAway
+Q29 TestEventsOfAPortal TestParseEvent
+Q30 TestBatchesFitTheirTime
+Q31 TestAnHourOfMixedLoad
+Q32 TestWebhookAddresses
+Q33 TestStagesAndFunnels
+Q34 TestParseEvent
+Q35 TestRecordsAreThePortalsOwnBytes TestPortalWithoutTimes
+Q36 TestAnswersThatLeaveCommandsOut TestBatchAnswersThatMissACommand
+`
