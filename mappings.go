@@ -28,6 +28,10 @@ type RecordMapper interface {
 	// ToRemote returns what a local record writes at the provider, which may be a
 	// part of the provider's record. A mapping that has no way back is ErrUnsupported.
 	ToRemote(record json.RawMessage) (json.RawMessage, error)
+	// Complete fills up what ToRemote has made for an update that replaces whole
+	// objects and arrays: with what current, the provider's record, has in them beside
+	// the mapped values.
+	Complete(part, current json.RawMessage) (json.RawMessage, error)
 }
 
 // MappingState is whether a version of a mapping is used.

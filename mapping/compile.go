@@ -68,6 +68,7 @@ type field struct {
 	table    *table // of the elements of each, or of where
 	where    test
 	oneWay   bool
+	origin   *field // of an inverse's field: the one that it takes back; else nil
 }
 
 // outNode is a place in results: an object or array with its children in writing order, or a leaf.
@@ -96,6 +97,8 @@ func Compile(m Mapping) (*Compiled, error) {
 	}
 	if len(lost) > 0 {
 		c.inverseErr = &Error{Kind: ErrNotInvertible, Mapping: m.Name, Version: m.Version, Faults: lost}
+	} else {
+		linkOrigins(c.inverse.root, c.root)
 	}
 	return c, nil
 }

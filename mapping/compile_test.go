@@ -238,7 +238,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		applies(t, c, record)
 		if inverse, err := c.Invert(); err == nil {
-			applies(t, inverse, record)
+			overlays(t, inverse, applies(t, inverse, record), record)
 		} else if !errors.Is(err, mapping.ErrNotInvertible) {
 			t.Fatal(err)
 		}
@@ -264,6 +264,20 @@ func applies(t *testing.T, c *mapping.Compiled, record []byte) mapping.Result {
 	return result
 }
 
+// overlays lays a result over any record.
+func overlays(t *testing.T, c *mapping.Compiled, result mapping.Result, record []byte) {
+	if result.Data == nil {
+		return
+	}
+	done, err := c.Overlay(result.Data, record)
+	if err != nil && !errors.Is(err, mapping.ErrRecord) {
+		t.Fatal(err)
+	}
+	if err == nil && !json.Valid(done) {
+		t.Fatalf("what was completed is no JSON: %s", done)
+	}
+}
+
 func FuzzApply(f *testing.F) {
 	_, record := thirty()
 	f.Add([]byte(record))
@@ -278,7 +292,7 @@ func FuzzApply(f *testing.F) {
 			result := applies(t, c, record)
 			// What was mapped without a fault and is mapped back must not panic either.
 			if inverse, err := c.Invert(); err == nil && result.Data != nil {
-				applies(t, inverse, result.Data)
+				overlays(t, inverse, applies(t, inverse, result.Data), record)
 			}
 		}
 		if _, err := compiled[1].CheckRoundTrip(slices.Values([]json.RawMessage{record})); err != nil {

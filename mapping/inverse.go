@@ -9,7 +9,8 @@ import (
 
 // Invert returns the mapping of the way back: from results to the parts of records that the
 // mapping reads. It has no rules, defaults and constants, and leaves OneWay fields out. What it writes is a
-// part of a record, so send it as an update and not as a replacement.
+// part of a record, so send it as an update and not as a replacement; [Compiled.Overlay] completes
+// the objects and arrays in it.
 //
 // The error, which matches [ErrNotInvertible], says what would be lost whatever the record:
 // two fields from the same source, several source values with the same translation. What is lost

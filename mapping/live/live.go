@@ -74,6 +74,14 @@ func (r recordMapper) ToRemote(record json.RawMessage) (json.RawMessage, error) 
 	return result.Data, err
 }
 
+// Complete implements [enlace.RecordMapper].
+func (r recordMapper) Complete(part, current json.RawMessage) (json.RawMessage, error) {
+	if r.inverse == nil {
+		return part, nil // ToRemote has refused before
+	}
+	return r.inverse.Overlay(part, current)
+}
+
 // Payloads reads the first n records of an entity from the provider as they are, for
 // [Shadow], [mapping.SchemaOf] and [mapping.Compiled.CheckRoundTrip]. Nothing is kept. It
 // ends after the first error; errors are those of [enlace.Service.Pages].

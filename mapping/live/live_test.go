@@ -133,6 +133,10 @@ func TestEngineMapsThereAndBack(t *testing.T) {
 	if string(back) != `{"ID":"9007199254740993","PHONE":[{"VALUE_TYPE":"WORK","VALUE":"1"}]}` || err != nil {
 		t.Errorf("%s %v", back, err)
 	}
+	whole, err := mapper.Complete(back, json.RawMessage(`{"PHONE":[{"VALUE_TYPE":"HOME","VALUE":"2"},{"ID":"7","VALUE_TYPE":"WORK","VALUE":"0"}],"NAME":"x"}`))
+	if string(whole) != `{"ID":"9007199254740993","PHONE":[{"VALUE_TYPE":"HOME","VALUE":"2"},{"ID":"7","VALUE_TYPE":"WORK","VALUE":"1"}]}` || err != nil {
+		t.Errorf("%s %v", whole, err)
+	}
 	if _, err = mapper.ToRemote(json.RawMessage(`{"id":[]}`)); !errors.Is(err, mapping.ErrRecord) {
 		t.Error(err)
 	}
