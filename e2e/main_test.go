@@ -26,6 +26,7 @@ import (
 // roles are what a child process can be, by the value of E2E_ROLE.
 var roles = map[string]func(ctx context.Context, e environment) error{
 	"callers": callers,
+	"pusher":  pushChild,
 	"rotator": rotator,
 	"syncer":  syncer,
 	"traffic": traffic,
