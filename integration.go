@@ -25,6 +25,7 @@ import (
 //   - [Pusher], refined by [BatchPusher]: create, update, upsert and delete records
 //   - [Finder]: look for a record whose creation was not acknowledged
 //   - [WebhookReceiver], with [WebhookRegistrar] and [WebhookChallenger]: take events
+//   - [EventPoller]: fetch events that the provider keeps
 //   - [MetadataDescriber]: tell which fields an account's records have
 //   - [HealthChecker]: one cheap authenticated request
 //   - [Authenticator]: only where no [AuthScheme] describes the provider
@@ -52,6 +53,7 @@ type Descriptor struct {
 	Settings []Field      // non-secret settings beside the common ones (see [CommonSettings])
 	Entities []Entity     // what can be read and written
 	Limits   Limits       // published limits of one account
+	Webhooks WebhookTerms // how events are delivered; the zero value is the usual
 	// Environments are the provider's worlds, such as production and sandbox, the
 	// usual one first. If there are any, the common setting "environment" chooses
 	// one. A credential is bound to the host of the environment it was entered
@@ -172,10 +174,11 @@ const (
 	CanClassify
 	CanDescribeFields
 	CanRelocate
+	CanPollEvents
 )
 
 var capabilityNames = []string{"pull", "stream_pages", "fetch", "push", "push_batch", "receive_webhooks",
-	"register_webhooks", "answer_challenges", "check_health", "authenticate", "classify", "describe_fields", "relocate"}
+	"register_webhooks", "answer_challenges", "check_health", "authenticate", "classify", "describe_fields", "relocate", "poll_events"}
 
 // Has says whether every capability of want is in c.
 func (c Capability) Has(want Capability) bool { return c&want == want }
@@ -199,6 +202,7 @@ func CapabilitiesOf(a IntegrationAdapter) Capability {
 		implements[BatchPusher](a), implements[WebhookReceiver](a), implements[WebhookRegistrar](a),
 		implements[WebhookChallenger](a), implements[HealthChecker](a), implements[Authenticator](a),
 		implements[Classifier](a), implements[MetadataDescriber](a), implements[Relocator](a),
+		implements[EventPoller](a),
 	} {
 		if has {
 			c |= 1 << i

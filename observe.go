@@ -105,14 +105,88 @@ type HealthChecked struct {
 // HealthChanged is an integration whose health has changed, as it is stored.
 type HealthChanged struct{ Change HealthChange }
 
-func (RequestDone) observation()        {}
-func (CredentialChanged) observation()  {}
-func (IntegrationChanged) observation() {}
-func (MappingChanged) observation()     {}
-func (PageSynced) observation()         {}
-func (BatchPushed) observation()        {}
-func (SyncFinished) observation()       {}
-func (AuditRecorded) observation()      {}
-func (HealthChecked) observation()      {}
-func (HealthChanged) observation()      {}
-func (FlagChanged) observation()        {}
+// WebhookReceived is a delivery that is durable and was answered with success.
+type WebhookReceived struct {
+	Ref        Ref
+	Provider   string
+	DeliveryID string // not stored anywhere if Duplicate
+	Duplicate  bool   // it was there already
+	Bytes      int    // of the body
+	Duration   time.Duration
+}
+
+// WebhookRefused is a request that was not taken as a delivery.
+type WebhookRefused struct {
+	Ref      Ref    // zero if it came to no known address
+	Provider string // empty likewise
+	// Reason is one of "address", "source address", "source", "rate", "method", "body",
+	// "content type", "encoding", "gzip", "fields", "cut", "slow", "busy", "signature", "store", "gone".
+	Reason string
+	Status int // of the answer
+}
+
+// DeliveriesDone are deliveries whose effects are there, committed together.
+type DeliveriesDone struct {
+	Ref        Ref
+	Provider   string
+	Deliveries int
+	Events     int
+	Repeated   int           // events that were there already, by another delivery
+	Records    int           // given to the sink
+	Oldest     time.Duration // since the first of them was received
+}
+
+// DeliveryAttemptFailed is a delivery that could not be processed.
+type DeliveryAttemptFailed struct {
+	Ref        Ref
+	Provider   string
+	DeliveryID string
+	Attempt    int
+	Dead       bool // it was the last attempt
+	Kind       string
+}
+
+// DeliveryChanged is a stored delivery that somebody has edited, replayed or discarded.
+type DeliveryChanged struct {
+	Ref        Ref
+	Provider   string
+	DeliveryID string
+	Action     string // "edit", "replay", "discard"
+	Actor      string
+	Reason     string
+}
+
+// WebhookChanged is a registration at a provider, or a further address, that was made or removed.
+type WebhookChanged struct {
+	Ref      Ref
+	Provider string
+	Action   string // "ensure", "rotate", "remove", "add endpoint", "remove endpoint"
+}
+
+// WebhookGap is changes that polling has found and no delivery had told of.
+type WebhookGap struct {
+	Ref      Ref
+	Provider string
+	Entity   string
+	Records  int
+	IDs      []string // of up to 100 of them
+}
+
+func (RequestDone) observation()           {}
+func (CredentialChanged) observation()     {}
+func (IntegrationChanged) observation()    {}
+func (MappingChanged) observation()        {}
+func (PageSynced) observation()            {}
+func (BatchPushed) observation()           {}
+func (SyncFinished) observation()          {}
+func (AuditRecorded) observation()         {}
+func (HealthChecked) observation()         {}
+func (HealthChanged) observation()         {}
+func (FlagChanged) observation()           {}
+func (WebhookReceived) observation()       {}
+func (WebhookRefused) observation()        {}
+func (DeliveriesDone) observation()        {}
+func (DeliveryAttemptFailed) observation() {}
+func (DeliveryChanged) observation()       {}
+func (WebhookChanged) observation()        {}
+func (WebhookGap) observation()            {}

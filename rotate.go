@@ -97,6 +97,9 @@ func (s *Service) auditedRotation(ctx context.Context, action string, rotate fun
 
 // hostOf tells which host a credential is bound to.
 func (s *Service) hostOf(ctx context.Context, key CredentialKey) (string, error) {
+	if key.Name == webhookName {
+		return webhookPlace(key.Ref).Host, nil
+	}
 	in, err := s.Get(ctx, key.Ref)
 	return place(in).Host, err
 }

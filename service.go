@@ -63,6 +63,8 @@ type Config struct {
 	// TenantLimits bounds what one tenant may have and do. It is asked often and
 	// answers from memory. Defaults to no limits.
 	TenantLimits func(tenant string) TenantLimits
+	// Webhooks is how deliveries are taken and worked on.
+	Webhooks WebhookConfig
 	// Logger gets what operators need. Defaults to none.
 	Logger *slog.Logger
 	// Observer gets everything that happens, for audit, metrics and traces.
@@ -117,6 +119,16 @@ type Service struct {
 	flights    map[Place]*flight
 	background sync.WaitGroup // refreshes under way; see Close
 
+	webhooks    WebhookConfig // with its defaults
+	endpoints   endpoints
+	refusals    limiters[sourceKey]
+	arrivals    limiters[Ref]
+	inFlight    memoryBudget // of bodies on their way in
+	commits     groupCommit[*arrival]
+	deliveryIDs deliveryIDs
+	spill       *spillDirectory // nil if the host wants none
+	turns       turns           // integrations with deliveries to work on
+
 	watchersMu sync.RWMutex
 	watchers   map[uint64]Observer // see Watch
 	watched    atomic.Int64        // how many they are
@@ -143,6 +155,7 @@ func New(cfg Config) (*Service, error) {
 			faults.add("OAuth["+name+"]", "a client id without a secret, or the reverse", "both, as the provider issued them, or none")
 		}
 	}
+	cfg.Webhooks.check(&faults)
 	if err := faults.orNil(); err != nil {
 		return nil, err
 	}
@@ -158,6 +171,7 @@ func New(cfg Config) (*Service, error) {
 		credentials = cfg.Store
 	}
 	s.safe = NewSafe(credentials, cfg.Keys)
+	s.prepareWebhooks(cfg.Webhooks.withDefaults())
 	// No limit of its own for the headers: a provider may work as long on a request
 	// as the integration's timeout allows.
 	s.egress = guard.Policy{AllowPrefixes: cfg.Egress.AllowPrefixes, AllowPorts: cfg.Egress.AllowPorts, HeaderTimeout: -1}
@@ -295,8 +309,8 @@ func (s *Service) Disable(ctx context.Context, ref Ref) (Integration, error) {
 	return s.change(ctx, ref, "disable", func(in *Integration) { in.Enabled = false })
 }
 
-// Delete removes the integration, its credential, checkpoints, mappings and
-// health, all at once; the records of its runs and the audit log stay. What the
+// Delete removes the integration, its credential, checkpoints, mappings, inbox
+// and health, all at once; the records of its runs and the audit log stay. What the
 // host has pulled is the host's.
 func (s *Service) Delete(ctx context.Context, ref Ref) error {
 	var in Integration
@@ -304,7 +318,7 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 		if in, err = s.Get(ctx, ref); err != nil {
 			return err
 		}
-		for _, name := range []string{accountName, stateName} {
+		for _, name := range []string{accountName, stateName, webhookName} {
 			if err := s.safe.Delete(ctx, CredentialKey{Ref: ref, Name: name}); err != nil {
 				return err
 			}
@@ -318,6 +332,9 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 		if err := s.store.DeleteHealth(ctx, ref); err != nil {
 			return wrap("delete health", ErrStore, err)
 		}
+		if err := s.store.DeleteInbox(ctx, ref); err != nil {
+			return wrap("delete inbox", ErrStore, err)
+		}
 		for _, forget := range []func(context.Context, Ref) error{s.store.DeleteAllOutgoing, s.store.DeleteAllJournal, s.store.DeleteAllConflicts} {
 			if err := forget(ctx, ref); err != nil {
 				return wrap("delete pushed changes", ErrStore, err)
@@ -329,6 +346,8 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 		return err
 	}
 	s.safe.forget(place(in).CredentialKey) // somebody may have read it before the commit
+	s.safe.forget(webhookPlace(ref).CredentialKey)
+	s.forgetEndpoints(ref)
 	s.observe(ctx, IntegrationChanged{Ref: ref, Provider: in.Provider, Action: "delete"})
 	return nil
 }
@@ -427,6 +446,7 @@ func (s *Service) replace(ctx context.Context, in *Integration) error {
 		return wrap("update integration", ErrStore, err)
 	}
 	in.Version++
+	s.forgetEndpoints(in.Ref)
 	return nil
 }
 

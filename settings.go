@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/enlace-go/enlace/internal/guard"
 )
 
 // FieldKind is what a setting's value looks like. Values are kept as text.
@@ -23,6 +25,7 @@ const (
 	FieldHost         FieldKind = "host"         // a host name, with a port if it is not the usual one
 	FieldChoice       FieldKind = "choice"       // one of Choices
 	FieldMilliseconds FieldKind = "milliseconds" // decimal, within Min and Max
+	FieldNetworks     FieldKind = "networks"     // IP addresses and networks, separated by commas
 )
 
 // Field describes one non-secret setting: enough to validate it, to make a form
@@ -44,6 +47,8 @@ type Field struct {
 //   - apiUrl replaces the adapter's base URL (a sandbox, a self-hosted provider, a fake)
 //   - timeout bounds one attempt of a request, in milliseconds
 //   - retryAttempts is how often a request may be repeated after its first try
+//   - webhookAllow lists the addresses and networks from which webhooks are taken,
+//     separated by commas; absent is all
 //   - environment chooses one of the provider's [Environment]s, if it has several
 func CommonSettings() []Field {
 	return []Field{
@@ -52,8 +57,13 @@ func CommonSettings() []Field {
 			Help: "Bound of one attempt of a request, in milliseconds."},
 		{Name: "retryAttempts", Label: "Retries", Kind: FieldInteger, Default: "3", Min: 0, Max: 10,
 			Help: "How often a request may be repeated after its first try."},
+		{Name: allowSetting, Label: "Webhook sources", Kind: FieldNetworks,
+			Help: "Addresses and networks from which webhooks are taken, separated by commas; empty takes them from everywhere."},
 	}
 }
+
+// allowSetting names the setting with the sources of webhooks.
+const allowSetting = "webhookAllow"
 
 // commonSettings are CommonSettings, and "environment" where there is a choice.
 func (d Descriptor) commonSettings() []Field {
@@ -111,6 +121,10 @@ func (f Field) check(value string) (problem, allowed string) {
 	case FieldURL:
 		if _, err := parseBaseURL(value); err != nil {
 			return err.Error(), "an absolute https URL without user, query and fragment"
+		}
+	case FieldNetworks:
+		if networks, ok := guard.ParseNetworks(value); !ok || len(networks) == 0 {
+			return "not a list of addresses and networks", "such as 192.0.2.1, 198.51.100.0/24"
 		}
 	case FieldHost:
 		if u, err := url.Parse("https://" + value); err != nil || u.Host != value || u.Hostname() == "" {

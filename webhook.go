@@ -35,8 +35,48 @@ type WebhookRegistrar interface {
 // address before they use it. Without it such a request is an ordinary delivery.
 type WebhookChallenger interface {
 	// AnswerChallenge writes the answer and returns true, or returns false and
-	// writes nothing if the request is no challenge.
+	// writes nothing if the request is no challenge. It is asked before the
+	// delivery is verified, with whatever anybody sends, so it answers with
+	// nothing that a browser would run. body is nil for GET and HEAD.
 	AnswerChallenge(w http.ResponseWriter, r *http.Request, body []byte) bool
+}
+
+// EventPoller is implemented by adapters whose provider keeps events until they are
+// fetched, such as Bitrix24's offline events. Without it events come by webhooks only.
+type EventPoller interface {
+	// PollEvents takes up to req.Limit events that the provider keeps for us. They
+	// must stay there until AckEvents, and come again by a call with req.Recover
+	// if it is never called.
+	PollEvents(ctx context.Context, c *Conn, req PollRequest) (EventSet, error)
+	// AckEvents tells the provider that the events of a set are durable here. It
+	// may be called again for the same set.
+	AckEvents(ctx context.Context, c *Conn, set EventSet) error
+}
+
+// PollRequest asks for events that the provider keeps.
+type PollRequest struct {
+	Limit int // at most so many; never 0
+	// Recover asks for events that were taken before and not acknowledged, by a
+	// process that died. It is set in the first call of each reader.
+	Recover bool
+}
+
+// EventSet is what a provider has given out at once.
+type EventSet struct {
+	Token  string // what AckEvents needs; opaque
+	Events []Event
+	More   bool // there is more to take at once
+}
+
+// WebhookTerms are how a provider delivers. The zero value is the usual: any body,
+// answered with 200.
+type WebhookTerms struct {
+	// Success is the status that the provider takes for a success; 0 is 200, which
+	// all of them do.
+	Success int
+	// Gzip says that bodies may come compressed by gzip. The proof and everything
+	// else is about the body as it is unpacked. Otherwise a compressed body is refused.
+	Gzip bool
 }
 
 // Delivery is one incoming webhook request as it came.

@@ -5,6 +5,8 @@
 // The address is checked when it is dialled, after the name was resolved, for
 // every connection: a name that resolves to something else the second time and a
 // redirect to another host meet the same check.
+//
+// It also tells from which address a request comes that proxies have passed on.
 package guard
 
 import (

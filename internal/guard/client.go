@@ -1,12 +1,11 @@
-// Package clientip finds out who sent a request that came through proxies.
-package clientip
+package guard
 
 import (
 	"net/netip"
 	"strings"
 )
 
-// Of returns the address of the client, or false if nobody can tell it.
+// ClientOf returns the address of the client of a request that came through proxies, or false if nobody can tell it.
 //
 // remote is the connection's peer, with its port. Only if that is in trusted is
 // forwarded looked at: the lines of X-Forwarded-For, in their order. Each proxy adds
@@ -15,13 +14,13 @@ import (
 // anybody. What is no address where one is needed makes the client unknown. If all are
 // trusted the client is the leftmost one. Zones are left out, and IPv4 addresses that
 // are written as IPv6 are IPv4 addresses.
-func Of(remote string, forwarded []string, trusted []netip.Prefix) (netip.Addr, bool) {
+func ClientOf(remote string, forwarded []string, trusted []netip.Prefix) (netip.Addr, bool) {
 	client, ok := parse(remote)
 	if !ok {
 		return netip.Addr{}, false
 	}
 	chain := strings.Join(forwarded, ",")
-	for more := len(forwarded) > 0; more && In(client, trusted); {
+	for more := len(forwarded) > 0; more && InNetworks(client, trusted); {
 		var hop string
 		if i := strings.LastIndexByte(chain, ','); i >= 0 {
 			hop, chain = chain[i+1:], chain[:i]
@@ -48,9 +47,9 @@ func parse(text string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), true
 }
 
-// In says whether addr is in one of the networks. Networks of IPv4 addresses that are
+// InNetworks says whether addr is in one of the networks. Networks of IPv4 addresses that are
 // written as IPv6 count as what they are.
-func In(addr netip.Addr, networks []netip.Prefix) bool {
+func InNetworks(addr netip.Addr, networks []netip.Prefix) bool {
 	addr = addr.Unmap().WithZone("")
 	for _, n := range networks {
 		if n.Addr().Is4In6() && n.Bits() >= 96 {
@@ -63,8 +62,8 @@ func In(addr netip.Addr, networks []netip.Prefix) bool {
 	return false
 }
 
-// ParseList reads networks and single addresses, separated by commas or spaces.
-func ParseList(text string) (networks []netip.Prefix, ok bool) {
+// ParseNetworks reads networks and single addresses, separated by commas or spaces.
+func ParseNetworks(text string) (networks []netip.Prefix, ok bool) {
 	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
 		network, err := netip.ParsePrefix(part)
 		if err != nil {

@@ -1,5 +1,4 @@
-// Package spill keeps what a store could not take in files of a directory, until it can.
-package spill
+package enlace
 
 import (
 	"bytes"
@@ -13,14 +12,14 @@ import (
 	"sync"
 )
 
-// ErrFull means that the files hold as much as they may.
-var ErrFull = errors.New("spill: the directory is full")
+// errSpillFull means that the files hold as much as they may.
+var errSpillFull = errors.New("enlace: the spill directory is full")
 
-const suffix = ".spill"
+const spillSuffix = ".spill"
 
-// Directory holds the files. It is safe for concurrent use, also by several processes,
+// spillDirectory keeps what a store could not take in files, until it can. It is safe for concurrent use, also by several processes,
 // if the names they write are unique.
-type Directory struct {
+type spillDirectory struct {
 	path     string
 	maxBytes int64
 
@@ -28,41 +27,41 @@ type Directory struct {
 	size int64 // of what is there, as far as this process knows; -1 if it does not
 }
 
-// Open returns the directory at path, which it makes when something is written.
-func Open(path string, maxBytes int64) *Directory {
-	return &Directory{path: path, maxBytes: maxBytes, size: -1}
+// openSpill returns the directory at path, which it makes when something is written.
+func openSpill(path string, maxBytes int64) *spillDirectory {
+	return &spillDirectory{path: path, maxBytes: maxBytes, size: -1}
 }
 
-// Write stores data durably under a name of letters and digits. It returns ErrFull if
+// write stores data durably under a name of letters and digits. It returns errSpillFull if
 // the files would hold more than they may.
-func (d *Directory) Write(name string, data []byte) error {
+func (d *spillDirectory) write(name string, data []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return fmt.Errorf("spill: %w", withoutPath(err))
+		return fmt.Errorf("spilled file: %w", withoutPath(err))
 	}
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
-		return fmt.Errorf("spill: %w", withoutPath(err))
+		return fmt.Errorf("spilled file: %w", withoutPath(err))
 	}
 	defer root.Close()
 	if d.size < 0 || d.size+int64(len(data)) > d.maxBytes { // others drain it too
-		if d.size, err = measure(root); err != nil {
+		if d.size, err = measureSpill(root); err != nil {
 			return err
 		}
 	}
 	if d.size+int64(len(data)) > d.maxBytes {
-		return ErrFull
+		return errSpillFull
 	}
-	if err := write(root, name, data); err != nil {
-		return fmt.Errorf("spill: %w", withoutPath(err))
+	if err := writeSpill(root, name, data); err != nil {
+		return fmt.Errorf("spilled file: %w", withoutPath(err))
 	}
 	d.size += int64(len(data))
 	return nil
 }
 
-// write makes the file under another name first, so that a cut one is never read.
-func write(root *os.Root, name string, data []byte) (err error) {
+// writeSpill makes the file under another name first, so that a cut one is never read.
+func writeSpill(root *os.Root, name string, data []byte) (err error) {
 	temporary := name + ".new"
 	f, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -77,7 +76,7 @@ func write(root *os.Root, name string, data []byte) (err error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := root.Rename(temporary, name+suffix); err != nil {
+	if err := root.Rename(temporary, name+spillSuffix); err != nil {
 		return err
 	}
 	folder, err := root.Open(".")
@@ -87,37 +86,37 @@ func write(root *os.Root, name string, data []byte) (err error) {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// Drain gives the files to take, oldest name first, and removes each that it took. It
+// drain gives the files to take, oldest name first, and removes each that it took. It
 // ends after the first error of take, and returns how many files were taken. A file that
 // is damaged is left and reported at the end.
-func (d *Directory) Drain(take func(data []byte) error) (taken int, err error) {
+func (d *spillDirectory) drain(take func(data []byte) error) (taken int, err error) {
 	root, err := os.OpenRoot(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("spill: %w", withoutPath(err))
+		return 0, fmt.Errorf("spilled file: %w", withoutPath(err))
 	}
 	defer root.Close()
-	names, err := list(root)
+	names, err := listSpill(root)
 	if err != nil {
 		return 0, err
 	}
 	var damaged []error
 	for _, name := range names {
-		data, err := read(root, name)
+		data, err := readSpill(root, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another process was faster
 		}
 		if err != nil {
-			damaged = append(damaged, fmt.Errorf("spill: %s: %w", name, err))
+			damaged = append(damaged, fmt.Errorf("spilled file: %s: %w", name, err))
 			continue
 		}
 		if err := take(data); err != nil {
 			return taken, errors.Join(append(damaged, err)...)
 		}
 		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return taken, errors.Join(append(damaged, fmt.Errorf("spill: %w", withoutPath(err)))...)
+			return taken, errors.Join(append(damaged, fmt.Errorf("spilled file: %w", withoutPath(err)))...)
 		}
 		taken++
 	}
@@ -127,14 +126,14 @@ func (d *Directory) Drain(take func(data []byte) error) (taken int, err error) {
 	return taken, errors.Join(damaged...)
 }
 
-func list(root *os.Root) ([]string, error) {
+func listSpill(root *os.Root) ([]string, error) {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
-		return nil, fmt.Errorf("spill: %w", withoutPath(err))
+		return nil, fmt.Errorf("spilled file: %w", withoutPath(err))
 	}
 	var names []string
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), suffix) {
+		if strings.HasSuffix(e.Name(), spillSuffix) {
 			names = append(names, e.Name())
 		}
 	}
@@ -142,7 +141,7 @@ func list(root *os.Root) ([]string, error) {
 	return names, nil
 }
 
-func read(root *os.Root, name string) ([]byte, error) {
+func readSpill(root *os.Root, name string) ([]byte, error) {
 	file, err := root.ReadFile(name)
 	if err != nil {
 		return nil, withoutPath(err)
@@ -154,8 +153,8 @@ func read(root *os.Root, name string) ([]byte, error) {
 	return data, nil
 }
 
-func measure(root *os.Root) (int64, error) {
-	names, err := list(root)
+func measureSpill(root *os.Root) (int64, error) {
+	names, err := listSpill(root)
 	if err != nil {
 		return 0, err
 	}

@@ -1,4 +1,4 @@
-package spill_test
+package enlace
 
 import (
 	"errors"
@@ -7,14 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/enlace-go/enlace/internal/spill"
 )
 
-func drain(t *testing.T, d *spill.Directory) []string {
+func drainAll(t *testing.T, d *spillDirectory) []string {
 	t.Helper()
 	var all []string
-	if _, err := d.Drain(func(data []byte) error { all = append(all, string(data)); return nil }); err != nil {
+	if _, err := d.drain(func(data []byte) error { all = append(all, string(data)); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return all
@@ -22,24 +20,24 @@ func drain(t *testing.T, d *spill.Directory) []string {
 
 func TestSpill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "made", "when needed")
-	d := spill.Open(path, 100)
-	if got := drain(t, d); len(got) != 0 {
+	d := openSpill(path, 100)
+	if got := drainAll(t, d); len(got) != 0 {
 		t.Errorf("an empty directory gives %q", got)
 	}
 	for name, data := range map[string]string{"b": "two", "a": "one\nline", "c": ""} {
-		if err := d.Write(name, []byte(data)); err != nil {
+		if err := d.write(name, []byte(data)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := d.Write("d", []byte(strings.Repeat("x", 100))); !errors.Is(err, spill.ErrFull) {
+	if err := d.write("d", []byte(strings.Repeat("x", 100))); !errors.Is(err, errSpillFull) {
 		t.Errorf("more than fits: %v", err)
 	}
-	if err := spill.Open(path, 100).Write("d", []byte(strings.Repeat("x", 90))); !errors.Is(err, spill.ErrFull) {
+	if err := openSpill(path, 100).write("d", []byte(strings.Repeat("x", 90))); !errors.Is(err, errSpillFull) {
 		t.Errorf("another process does not count what is there: %v", err)
 	}
 	failed := errors.New("failed")
 	taken := 0
-	n, err := d.Drain(func([]byte) error {
+	n, err := d.drain(func([]byte) error {
 		if taken++; taken == 2 {
 			return failed
 		}
@@ -48,19 +46,19 @@ func TestSpill(t *testing.T) {
 	if n != 1 || !errors.Is(err, failed) {
 		t.Errorf("it drained %d, %v", n, err)
 	}
-	if got := drain(t, spill.Open(path, 100)); !slices.Equal(got, []string{"two", ""}) {
+	if got := drainAll(t, openSpill(path, 100)); !slices.Equal(got, []string{"two", ""}) {
 		t.Errorf("after a failure it gives %q", got)
 	}
-	if err := d.Write("e", []byte(strings.Repeat("x", 90))); err != nil {
+	if err := d.write("e", []byte(strings.Repeat("x", 90))); err != nil {
 		t.Errorf("what was drained still counts: %v", err)
 	}
 }
 
-func TestDamagedFile(t *testing.T) {
+func TestDamagedSpill(t *testing.T) {
 	path := t.TempDir()
-	d := spill.Open(path, 1000)
+	d := openSpill(path, 1000)
 	for _, name := range []string{"a", "b"} {
-		if err := d.Write(name, []byte("data of "+name)); err != nil {
+		if err := d.write(name, []byte("data of "+name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,7 +69,7 @@ func TestDamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all []string
-	n, err := d.Drain(func(data []byte) error { all = append(all, string(data)); return nil })
+	n, err := d.drain(func(data []byte) error { all = append(all, string(data)); return nil })
 	if n != 1 || err == nil || !slices.Equal(all, []string{"data of b"}) {
 		t.Errorf("it drained %d, %q, %v", n, all, err)
 	}

@@ -1,4 +1,4 @@
-package groupcommit_test
+package enlace
 
 import (
 	"context"
@@ -8,18 +8,16 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/enlace-go/enlace/internal/groupcommit"
 )
 
 // Those who come while a commit is on its way share the next one.
-func TestShared(t *testing.T) {
+func TestGroupCommitShares(t *testing.T) {
 	for _, parallel := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			var mu sync.Mutex
 			var sizes []int
 			committed := map[int]int{}
-			g := groupcommit.Group[int]{MaxItems: 10, Parallel: parallel, Commit: func(_ context.Context, items []int) error {
+			g := groupCommit[int]{maxItems: 10, parallel: parallel, run: func(_ context.Context, items []int) error {
 				time.Sleep(time.Second) // of virtual time
 				mu.Lock()
 				defer mu.Unlock()
@@ -32,7 +30,7 @@ func TestShared(t *testing.T) {
 			var wait sync.WaitGroup
 			for i := range 101 {
 				wait.Go(func() {
-					if err := g.Do(t.Context(), i); err != nil {
+					if err := g.do(t.Context(), i); err != nil {
 						t.Error(err)
 					}
 					mu.Lock()
@@ -57,12 +55,12 @@ func TestShared(t *testing.T) {
 
 // Callers that give up, errors and panics leave everybody else with the right answer,
 // and the group goes on.
-func TestFaults(t *testing.T) {
+func TestGroupCommitFaults(t *testing.T) {
 	var commits, running, most atomic.Int64
 	failed := errors.New("failed")
 	var mu sync.Mutex
 	committed := map[int]bool{}
-	g := groupcommit.Group[int]{MaxItems: 7, Parallel: 2, Commit: func(ctx context.Context, items []int) error {
+	g := groupCommit[int]{maxItems: 7, parallel: 2, run: func(ctx context.Context, items []int) error {
 		if ctx.Err() != nil {
 			t.Error("the commit's context has ended")
 		}
@@ -94,7 +92,7 @@ func TestFaults(t *testing.T) {
 			if i%3 == 0 {
 				time.AfterFunc(time.Duration(i%100)*10*time.Microsecond, cancel)
 			}
-			err := g.Do(ctx, i)
+			err := g.do(ctx, i)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil && !committed[i] {
@@ -112,7 +110,7 @@ func TestFaults(t *testing.T) {
 	for i := range 20 {
 		func() {
 			defer func() { _ = recover() }()
-			_ = g.Do(t.Context(), 10_000+i)
+			_ = g.do(t.Context(), 10_000+i)
 		}()
 	}
 	if !committed[10_000] && !committed[10_001] && !committed[10_002] {

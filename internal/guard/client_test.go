@@ -1,4 +1,4 @@
-package clientip_test
+package guard_test
 
 import (
 	"fmt"
@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/enlace-go/enlace/internal/clientip"
+	"github.com/enlace-go/enlace/internal/guard"
 )
 
-func prefixes(texts ...string) []netip.Prefix {
+func networksOf(texts ...string) []netip.Prefix {
 	var all []netip.Prefix
 	for _, text := range texts {
 		all = append(all, netip.MustParsePrefix(text))
@@ -21,8 +21,8 @@ func prefixes(texts ...string) []netip.Prefix {
 	return all
 }
 
-func TestOf(t *testing.T) {
-	proxies := prefixes("10.0.0.0/8", "fd00::/8")
+func TestClientOf(t *testing.T) {
+	proxies := networksOf("10.0.0.0/8", "fd00::/8")
 	for name, test := range map[string]struct {
 		remote    string
 		forwarded []string
@@ -47,7 +47,7 @@ func TestOf(t *testing.T) {
 		"all trusted":                   {"10.0.0.1:1", []string{"10.0.0.3, 10.0.0.2"}, proxies, "10.0.0.3"},
 		"IPv4 as IPv6, trusted":         {"[::ffff:10.1.2.3]:1", []string{"198.51.100.1"}, proxies, "198.51.100.1"},
 		"IPv4 as IPv6, client":          {"10.0.0.1:1", []string{"::ffff:198.51.100.1"}, proxies, "198.51.100.1"},
-		"trusted written as IPv6":       {"10.0.0.1:1", []string{"198.51.100.1"}, prefixes("::ffff:10.0.0.0/104"), "198.51.100.1"},
+		"trusted written as IPv6":       {"10.0.0.1:1", []string{"198.51.100.1"}, networksOf("::ffff:10.0.0.0/104"), "198.51.100.1"},
 		"zone of a proxy":               {"[fd00::1%eth0]:1", []string{"2001:db8::1"}, proxies, "2001:db8::1"},
 		"zone of a client":              {"10.0.0.1:1", []string{"2001:db8::1%eth0"}, proxies, "2001:db8::1"},
 		"ports":                         {"10.0.0.1:1", []string{"198.51.100.1:99, [fd00::2]:80"}, proxies, "198.51.100.1"},
@@ -60,7 +60,7 @@ func TestOf(t *testing.T) {
 		"other white space":             {"10.0.0.1:1", []string{"198.51.100.1\u00a0"}, proxies, ""},
 		"a header of ten thousand hops": {"10.0.0.1:1", []string{"198.51.100.1" + strings.Repeat(",10.0.0.2", 10_000)}, proxies, "198.51.100.1"},
 	} {
-		got, ok := clientip.Of(test.remote, test.forwarded, test.trusted)
+		got, ok := guard.ClientOf(test.remote, test.forwarded, test.trusted)
 		if ok != (test.want != "") || (ok && got.String() != test.want) {
 			t.Errorf("%s: %v, %v, want %q", name, got, ok, test.want)
 		}
@@ -120,7 +120,7 @@ func numberOf(text string) *big.Int {
 }
 
 // Ten thousand chains, of addresses and of what is none, get the oracle's answer.
-func TestOfAgainstOracle(t *testing.T) {
+func TestClientOfAgainstOracle(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	pick := func(all ...string) string { return all[random.IntN(len(all))] }
 	address := func() string {
@@ -159,7 +159,7 @@ func TestOfAgainstOracle(t *testing.T) {
 			remote = "[" + strings.TrimSuffix(remote, ":4711") + "]:4711"
 		}
 		want := oracle(remote, lines, trusted)
-		got, ok := clientip.Of(remote, lines, prefixes(trusted...))
+		got, ok := guard.ClientOf(remote, lines, networksOf(trusted...))
 		if ok {
 			known++
 		}
@@ -172,31 +172,31 @@ func TestOfAgainstOracle(t *testing.T) {
 	}
 }
 
-func TestParseList(t *testing.T) {
-	networks, ok := clientip.ParseList("198.51.100.7, 10.0.0.0/8 ,2001:db8::/32 ::1")
-	if !ok || len(networks) != 4 || !clientip.In(netip.MustParseAddr("198.51.100.7"), networks) || clientip.In(netip.MustParseAddr("198.51.100.8"), networks) ||
-		!clientip.In(netip.MustParseAddr("::ffff:10.9.9.9"), networks) {
+func TestParseNetworks(t *testing.T) {
+	networks, ok := guard.ParseNetworks("198.51.100.7, 10.0.0.0/8 ,2001:db8::/32 ::1")
+	if !ok || len(networks) != 4 || !guard.InNetworks(netip.MustParseAddr("198.51.100.7"), networks) || guard.InNetworks(netip.MustParseAddr("198.51.100.8"), networks) ||
+		!guard.InNetworks(netip.MustParseAddr("::ffff:10.9.9.9"), networks) {
 		t.Errorf("%v, %v", networks, ok)
 	}
 	for _, text := range []string{"garbage", "10.0.0.0/33", "10.0.0.1,x", "fe80::1%eth0"} {
-		if networks, ok := clientip.ParseList(text); ok {
+		if networks, ok := guard.ParseNetworks(text); ok {
 			t.Errorf("%q is read as %v", text, networks)
 		}
 	}
-	if networks, ok := clientip.ParseList(" , "); !ok || len(networks) != 0 {
+	if networks, ok := guard.ParseNetworks(" , "); !ok || len(networks) != 0 {
 		t.Errorf("nothing is read as %v, %v", networks, ok)
 	}
 }
 
 // Nothing in a header panics or makes an untrusted peer somebody else.
-func FuzzOf(f *testing.F) {
+func FuzzClientOf(f *testing.F) {
 	f.Add("203.0.113.9:1", "198.51.100.1, 10.0.0.1")
 	f.Add("10.0.0.1:1", ",,,")
 	f.Add("", "::ffff:1.2.3.4%x")
 	f.Fuzz(func(t *testing.T, remote, forwarded string) {
-		alone, known := clientip.Of(remote, nil, nil)
-		got, ok := clientip.Of(remote, []string{forwarded}, prefixes("10.0.0.0/8"))
-		if known && !clientip.In(alone, prefixes("10.0.0.0/8")) && (!ok || got != alone) {
+		alone, known := guard.ClientOf(remote, nil, nil)
+		got, ok := guard.ClientOf(remote, []string{forwarded}, networksOf("10.0.0.0/8"))
+		if known && !guard.InNetworks(alone, networksOf("10.0.0.0/8")) && (!ok || got != alone) {
 			t.Errorf("the header %q makes %v of %v", forwarded, got, alone)
 		}
 		if ok && (got.Zone() != "" || got.Is4In6()) {

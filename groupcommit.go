@@ -1,0 +1,113 @@
+package enlace
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// groupCommit lets many callers share one commit: while one is on its way, those who
+// come meanwhile gather for the next. It starts no goroutine: the first caller of a
+// batch carries it out for all. Set the first three fields before its use.
+type groupCommit[T any] struct {
+	// run makes all items durable, or none. Its context does not end with any
+	// caller's.
+	run func(ctx context.Context, items []T) error
+	// maxItems bounds a batch.
+	maxItems int
+	// parallel is how many commits may be on their way at once.
+	parallel int
+
+	mu      sync.Mutex
+	waiting []*commitWaiter[T]
+	running int
+}
+
+type commitWaiter[T any] struct {
+	item T
+	done chan commitVerdict[T] // takes one
+}
+
+// commitVerdict is what a waiter hears: a batch, its own item first, that it has to commit
+// for all, or the fate of its item.
+type commitVerdict[T any] struct {
+	batch []*commitWaiter[T]
+	err   error
+}
+
+// do returns when the item is committed, or with the error of the commit. If ctx ends
+// first it returns ctx's error, and the item is committed or not.
+func (g *groupCommit[T]) do(ctx context.Context, item T) error {
+	w := &commitWaiter[T]{item: item, done: make(chan commitVerdict[T], 1)}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, w)
+	if g.running < g.parallel {
+		g.running++
+		g.passOn()
+	}
+	g.mu.Unlock()
+	select {
+	case v := <-w.done:
+		if v.batch != nil {
+			return g.commit(ctx, v.batch)
+		}
+		return v.err
+	case <-ctx.Done():
+		g.leave(ctx, w)
+		return ctx.Err()
+	}
+}
+
+// passOn gives the first who waits a batch to commit, or ends a turn. g.mu is held.
+func (g *groupCommit[T]) passOn() {
+	if len(g.waiting) == 0 {
+		g.running--
+		return
+	}
+	n := min(len(g.waiting), g.maxItems)
+	batch := append([]*commitWaiter[T](nil), g.waiting[:n]...)
+	g.waiting = append(g.waiting[:0], g.waiting[n:]...)
+	batch[0].done <- commitVerdict[T]{batch: batch}
+}
+
+// commit carries out a batch, lets the next one begin and tells the others.
+func (g *groupCommit[T]) commit(ctx context.Context, batch []*commitWaiter[T]) (err error) {
+	items := make([]T, len(batch))
+	for i, w := range batch {
+		items[i] = w.item
+	}
+	err = errCommitPanicked
+	defer func() {
+		g.mu.Lock()
+		g.passOn()
+		g.mu.Unlock()
+		for _, w := range batch[1:] {
+			w.done <- commitVerdict[T]{err: err}
+		}
+	}()
+	err = g.run(context.WithoutCancel(ctx), items)
+	return err
+}
+
+// leave lets a caller go before its item is committed. A batch that was on its way to
+// it is carried out all the same.
+func (g *groupCommit[T]) leave(ctx context.Context, w *commitWaiter[T]) {
+	g.mu.Lock()
+	for i, other := range g.waiting {
+		if other == w {
+			g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
+			break
+		}
+	}
+	g.mu.Unlock()
+	select {
+	case v := <-w.done:
+		if v.batch != nil {
+			_ = g.commit(ctx, v.batch)
+		}
+	default:
+	}
+}
+
+// errCommitPanicked is what the others of a batch hear when its commit panicked.
+var errCommitPanicked = errors.New("enlace: the commit panicked")
