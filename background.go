@@ -12,8 +12,8 @@ const keepAliveInterval = 6 * time.Hour
 
 // Run carries out what happens in the background until ctx ends, and returns when
 // all of it has stopped: it renews refresh tokens that would die because nobody
-// used them, at two thirds of their life ([OAuth2.RefreshLife]). One process of
-// several is enough; more do no harm.
+// used them, at two thirds of their life ([OAuth2.RefreshLife]), works on webhook
+// deliveries and removes old ones. One process of several is enough; more share the work.
 func (s *Service) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, l := range s.backgroundLoops() {
@@ -40,6 +40,9 @@ func (s *Service) backgroundLoops() []loop {
 		{"roll up metrics", time.Second, s.rollUpMetrics},
 		{"drain outboxes", drainInterval, s.drainOutboxes},
 		{"forget old writes", time.Hour, s.forgetWrites},
+		{"process webhook deliveries", dispatchInterval, s.dispatch},
+		{"bring in spilled webhook deliveries", spillInterval, s.drainSpill},
+		{"prune the inbox", pruneInterval, s.pruneInbox},
 	}
 }
 

@@ -1,7 +1,37 @@
 package enlace
 
 import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
 	"golang.org/x/time/rate"
+
+	"github.com/enlace-go/enlace/internal/redact"
+)
+
+const (
+	// dispatchInterval is how often a process looks for deliveries that another one
+	// has received, or whose next attempt is due.
+	dispatchInterval = time.Second
+	// batchSize is how many deliveries are worked on together.
+	batchSize = 50
+	// turnBatches is after how many batches an integration lets others go first.
+	turnBatches = 10
+	// failedLanes is how many failed deliveries of an integration are looked at for
+	// records that have to wait. Behind more of them order is not kept.
+	failedLanes = 1_000
+	// firstRetry and lastRetry bound the pauses between attempts.
+	firstRetry, lastRetry = 2 * time.Second, 4 * time.Hour
+	// outagePause is how long an integration is left alone after its provider
+	// could not be asked about a record.
+	outagePause   = 5 * time.Second
+	pruneInterval = time.Hour
+	spillInterval = 5 * time.Second
+	pruneSize     = 1_000
 )
 
 // prepareWebhooks sets up what takes and works on deliveries. It starts nothing.
@@ -18,3 +48,245 @@ func (s *Service) prepareWebhooks(c WebhookConfig) {
 
 // wake has the integration's deliveries looked at.
 func (s *Service) wake(ref Ref) { s.turns.add(ref) }
+
+// dispatch works on deliveries until ctx ends.
+func (s *Service) dispatch(ctx context.Context) error {
+	var workers sync.WaitGroup
+	for range s.webhooks.Workers {
+		workers.Go(func() {
+			for ref, ok := s.turns.next(ctx); ok; ref, ok = s.turns.next(ctx) {
+				more, err := s.workOn(ctx, ref)
+				if err != nil && ctx.Err() == nil {
+					s.logger.Warn("webhook deliveries not processed", "integration", ref.String(), "error", err)
+				}
+				s.turns.done(ref, more && err == nil)
+			}
+		})
+	}
+	for {
+		if err := s.lookForDeliveries(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn("webhook deliveries not looked for", "error", err)
+		}
+		if pause(ctx, dispatchInterval) != nil {
+			break
+		}
+	}
+	workers.Wait()
+	return nil
+}
+
+// lookForDeliveries puts every integration that may have something due in the queue.
+func (s *Service) lookForDeliveries(ctx context.Context) error {
+	const size = 100
+	var after Ref
+	for {
+		refs, err := s.store.PendingIntegrations(ctx, after, size)
+		if err != nil {
+			return wrap("pending integrations", ErrStore, err)
+		}
+		now := time.Now()
+		for _, ref := range refs {
+			if after = ref; !s.turns.resting(ref, now) {
+				s.turns.add(ref)
+			}
+		}
+		if len(refs) < size {
+			return nil
+		}
+	}
+}
+
+// workOn works on some deliveries of an integration; more says whether there may be
+// more. It does nothing while another process is at work on it.
+func (s *Service) workOn(ctx context.Context, ref Ref) (more bool, err error) {
+	if s.turns.held(ref, time.Now()) {
+		return false, nil
+	}
+	due, next, err := s.store.DueDeliveries(ctx, ref, 1)
+	if err != nil {
+		return false, wrap("due deliveries", ErrStore, err)
+	}
+	if len(due) == 0 {
+		s.turns.restUntil(ref, next)
+		return false, nil
+	}
+	in, err := s.Get(ctx, ref)
+	if errors.Is(err, ErrNotFound) { // deleted while a delivery was on its way in
+		return false, wrap("delete inbox", ErrStore, s.store.DeleteInbox(ctx, ref))
+	}
+	if err != nil || !in.Enabled {
+		s.turns.holdUntil(ref, time.Now().Add(time.Minute))
+		return false, err
+	}
+	err = s.leasedFor(ctx, LeaseName{Tenant: ref.Tenant, Name: "webhooks/" + ref.ID}, s.webhooks.Lease, func(ctx context.Context, lease Lease) error {
+		for range turnBatches {
+			b := &batch{service: s, integration: in, lease: lease}
+			err := b.run(ctx)
+			if b.outage != nil {
+				s.turns.holdUntil(ref, time.Now().Add(max(outagePause, RetryAfter(b.outage))))
+			}
+			if err != nil || b.idle || b.outage != nil {
+				more = false
+				return err
+			}
+			more = true
+		}
+		return nil
+	})
+	if errors.Is(err, ErrConflict) {
+		return false, nil // somebody else's; if not all is done there the next look finds it
+	}
+	return more, err
+}
+
+// leasedFor runs fn while it holds the lease, and ends fn's context when it is lost.
+func (s *Service) leasedFor(ctx context.Context, name LeaseName, ttl time.Duration, fn func(ctx context.Context, lease Lease) error) error {
+	lease, err := s.store.AcquireLease(ctx, name, newID(time.Now()), ttl)
+	if err != nil {
+		return wrap("acquire lease", ErrStore, err)
+	}
+	working, cancel := context.WithCancelCause(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		for pause(working, ttl/3) == nil {
+			if _, err := s.store.RenewLease(working, lease, ttl); errors.Is(err, ErrConflict) {
+				cancel(err)
+			}
+		}
+	})
+	err = fn(working, lease)
+	if lost := context.Cause(working); errors.Is(lost, ErrConflict) {
+		err = wrap("renew lease", ErrStore, lost)
+	}
+	cancel(nil)
+	renewing.Wait()
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer done()
+	if released := s.store.ReleaseLease(ctx, lease); released != nil {
+		s.logger.Warn("lease not released", "lease", name.Name, "error", released)
+	}
+	return err
+}
+
+// claim takes the next deliveries for this process, and those of records that
+// earlier deliveries hold up out of its way.
+func (b *batch) claim(ctx context.Context) error {
+	store, ref := b.service.store, b.integration.Ref
+	err := store.Transact(ctx, func(ctx context.Context) error {
+		b.jobs, b.held = nil, nil
+		if err := store.CheckLease(ctx, b.lease); err != nil {
+			return err
+		}
+		due, next, err := store.DueDeliveries(ctx, ref, batchSize)
+		if err != nil || len(due) == 0 {
+			b.idle = true
+			b.service.turns.restUntil(ref, next)
+			return err
+		}
+		if due, err = b.claimed(ctx, due); err != nil {
+			return err
+		}
+		for _, d := range due {
+			b.jobs = append(b.jobs, &job{stored: d})
+		}
+		b.held, err = store.FailedDeliveries(ctx, ref, failedLanes)
+		return err
+	})
+	if errors.Is(err, ErrConflict) {
+		return err
+	}
+	return wrap("claim deliveries", ErrStore, err)
+}
+
+// claimed marks deliveries and returns those that this process may work on. One with
+// which a process has died comes alone, so that it does not take others with it again.
+func (b *batch) claimed(ctx context.Context, due []StoredDelivery) ([]StoredDelivery, error) {
+	store := b.service.store
+	interrupted := func(d StoredDelivery) bool { return d.State == DeliveryProcessing }
+	if first := due[0]; interrupted(first) {
+		first.Attempts++
+		first.Kind, first.Error = interruptedKind, "the process ended while it worked on it"
+		if first.Attempts >= b.service.webhooks.MaxAttempts {
+			first.State, first.FinishedAt = DeliveryDead, time.Now()
+			b.buried = append(b.buried, first)
+			return nil, store.UpdateDelivery(ctx, first, DeliveryProcessing)
+		}
+		return []StoredDelivery{first}, store.UpdateDelivery(ctx, first, DeliveryProcessing)
+	}
+	if i := slices.IndexFunc(due, interrupted); i > 0 {
+		due = due[:i]
+	}
+	ids := make([]string, len(due))
+	for i, d := range due {
+		ids[i] = d.ID
+	}
+	return due, store.ClaimDeliveries(ctx, b.integration.Tenant, ids)
+}
+
+const interruptedKind = "interrupted"
+
+// fail notes that a job failed, and when it is tried again.
+func (b *batch) fail(ctx context.Context, j *job, cause error, final bool) error {
+	s, d := b.service, j.stored
+	d.Attempts++
+	d.Types, d.Lanes = j.types(), j.lanes()
+	d.Kind, d.Error = KindLabel(cause), redact.Text(cause.Error())
+	d.State, d.NextAt = DeliveryFailed, time.Now().Add(max(retryPause(d.Attempts), RetryAfter(cause)))
+	if final || d.Attempts >= s.webhooks.MaxAttempts {
+		d.State, d.FinishedAt = DeliveryDead, time.Now()
+	}
+	if err := b.update(ctx, d); err != nil {
+		return err
+	}
+	if d.State == DeliveryFailed {
+		b.block(j, d.NextAt)
+	}
+	s.observe(ctx, DeliveryAttemptFailed{Ref: d.Ref, Provider: d.Provider, DeliveryID: d.ID, Attempt: d.Attempts, Dead: d.State == DeliveryDead, Kind: d.Kind})
+	return nil
+}
+
+// postpone gives a job back without an attempt.
+func (b *batch) postpone(ctx context.Context, j *job, until time.Time) error {
+	d := j.stored
+	d.State, d.NextAt, d.Types, d.Lanes = DeliveryReceived, until, j.types(), j.lanes()
+	if d.Attempts > 0 {
+		d.State = DeliveryFailed
+	}
+	b.block(j, until)
+	return b.update(ctx, d)
+}
+
+// update stores a job's new state, if this process still holds the lease.
+func (b *batch) update(ctx context.Context, d StoredDelivery) error {
+	d.Sealed = Sealed{} // as it is
+	store := b.service.store
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	return saveError("update delivery", store.Transact(ctx, func(ctx context.Context) error {
+		if err := store.CheckLease(ctx, b.lease); err != nil {
+			return err
+		}
+		return store.UpdateDelivery(ctx, d, DeliveryProcessing)
+	}))
+}
+
+// retryPause is the pause before the next attempt: three times as long each time, and
+// up to half of it less, so that what failed together does not come again together.
+func retryPause(attempts int) time.Duration {
+	pause := firstRetry
+	for range min(attempts-1, 20) {
+		pause = min(3*pause, lastRetry)
+	}
+	return pause - rand.N(pause/2)
+}
+
+// pruneInbox removes what is older than the retention.
+func (s *Service) pruneInbox(ctx context.Context) error {
+	before := time.Now().Add(-s.webhooks.Retention)
+	for {
+		n, err := s.store.PruneInbox(ctx, before, pruneSize)
+		if err != nil || n < pruneSize {
+			return wrap("prune inbox", ErrStore, err)
+		}
+	}
+}

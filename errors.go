@@ -87,6 +87,8 @@ var (
 	ErrSink error = &kind{label: "sink", text: "the sink did not accept the page"}
 	// ErrSource: the host's source gave no changes, or did not take note of the accepted ones.
 	ErrSource error = &kind{label: "source", text: "the source of changes failed"}
+	// ErrHandler: a handler of the host did not accept an event. The delivery is tried again.
+	ErrHandler error = &kind{label: "handler", text: "the handler did not accept the event"}
 	// ErrCanceled: the caller's context ended first. It comes with context.Canceled
 	// or context.DeadlineExceeded in the same chain.
 	ErrCanceled error = &kind{label: "canceled", text: "ended by the caller"}

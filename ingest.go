@@ -37,7 +37,7 @@ func (s *Service) seal(ctx context.Context, a *arrival) error {
 		v.strip(&d)
 	}
 	a.stored = StoredDelivery{ID: s.deliveryIDs.next(d.ReceivedAt), Ref: d.Ref, Provider: a.endpoint.integration.Provider, State: DeliveryReceived,
-		Signed: a.proof.Signed, SignedAt: a.proof.SignedAt, ReceivedAt: d.ReceivedAt, NextAt: d.ReceivedAt}
+		Signed: a.proof.Signed, SignedAt: a.proof.SignedAt, ReceivedAt: d.ReceivedAt}
 	a.stored.DedupeKey = dedupeKey(a.proof.Key, a.stored.ID)
 	sealed, err := s.safe.SealRecord(ctx, deliveryPlace(a.stored), marshalDelivery(d))
 	a.stored.Sealed = sealed

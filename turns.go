@@ -12,7 +12,8 @@ type turns struct {
 	mu     sync.Mutex
 	queue  []Ref
 	state  map[Ref]turnState
-	rest   map[Ref]time.Time // not before
+	rest   map[Ref]time.Time // not before, unless it is woken
+	hold   map[Ref]time.Time // not before
 	signal chan struct{}     // takes one; made by the first who waits
 }
 
@@ -109,5 +110,25 @@ func (t *turns) resting(ref Ref, now time.Time) bool {
 		return true
 	}
 	delete(t.rest, ref)
+	return false
+}
+
+// holdUntil keeps an integration from being worked on.
+func (t *turns) holdUntil(ref Ref, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hold == nil || len(t.hold) >= maxLimiters {
+		t.hold = map[Ref]time.Time{}
+	}
+	t.hold[ref] = at
+}
+
+func (t *turns) held(ref Ref, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Before(t.hold[ref]) {
+		return true
+	}
+	delete(t.hold, ref)
 	return false
 }
