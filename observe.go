@@ -152,8 +152,6 @@ type DeliveryChanged struct {
 	Provider   string
 	DeliveryID string
 	Action     string // "edit", "replay", "discard"
-	Actor      string
-	Reason     string
 }
 
 // WebhookChanged is a registration at a provider, or a further address, that was made or removed.

@@ -2,7 +2,6 @@ package enlace
 
 import (
 	"cmp"
-	"context"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -67,18 +66,6 @@ type WebhookConfig struct {
 	// Sink takes the records that events tell of. Defaults to Config.Sink; if that is
 	// nil too, only Processors see events.
 	Sink Sink
-	// Approve is asked, inside the transaction, before somebody edits, replays or
-	// discards a delivery; an error refuses and is returned. It is the place for an
-	// audit entry that is there exactly if the change is. Defaults to none.
-	Approve func(ctx context.Context, change DeliveryChange) error
-}
-
-// DeliveryChange is what somebody is about to do to a stored delivery.
-type DeliveryChange struct {
-	Delivery StoredDelivery // as it is now
-	Action   string         // "edit", "replay", "discard"
-	Actor    string         // who, in the host's words
-	Reason   string         // why, in the actor's words
 }
 
 // withDefaults fills in what is left out.
