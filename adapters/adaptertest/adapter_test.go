@@ -48,7 +48,7 @@ func (a adapter) Describe() enlace.Descriptor {
 		Features: []enlace.Feature{enlace.FeatureWebhooks, enlace.FeatureRealTimeSync},
 		Auth:     []enlace.AuthScheme{enlace.APIKey{Place: enlace.Placement{Header: "X-Key"}}},
 		Settings: []enlace.Field{{Name: "queue", Label: "Queue", Kind: enlace.FieldInteger, Default: "1", Min: 1, Max: 9}},
-		Entities: []enlace.Entity{{Name: "tickets", Title: "Tickets", Incremental: enlace.IncrementalFull,
+		Entities: []enlace.Entity{{Name: "tickets", Title: "Tickets", Incremental: enlace.IncrementalFull, CreateOnce: true,
 			Operations: []enlace.Operation{enlace.OpRead, enlace.OpCreate, enlace.OpUpdate}}},
 	}
 	switch a.sabotage {
@@ -275,6 +275,9 @@ func (a adapter) Push(ctx context.Context, c *enlace.Conn, m enlace.Mutation) (e
 	if m.Key != "" && !a.is("key not sent") {
 		call.Header = http.Header{"Idempotency-Key": {m.Key}}
 	}
+	if a.is("another key each time") {
+		call.Header.Set("Idempotency-Key", strconv.Itoa(rand.Int()))
+	}
 	if m.Op == enlace.OpUpdate {
 		call = enlace.Call{Method: http.MethodPatch, Path: "tickets/" + url.PathEscape(m.ID), Body: m.Data, Idempotent: true, Op: "update ticket"}
 	}
@@ -296,6 +299,9 @@ func (a adapter) Push(ctx context.Context, c *enlace.Conn, m enlace.Mutation) (e
 			return enlace.Ack{ID: m.ID}, nil
 		case "secret in an error":
 			return enlace.Ack{}, fmt.Errorf("push: %w: %s", enlace.ErrProtocol, body)
+		}
+		if a.is("lost is refused") {
+			return enlace.Ack{}, &enlace.Error{Op: "push", Kind: enlace.ErrProtocol, Outcome: enlace.OutcomeNotRun}
 		}
 		return enlace.Ack{}, &enlace.Error{Op: "push", Kind: enlace.ErrProtocol, Message: "no ticket in the answer"}
 	}

@@ -42,6 +42,9 @@ const (
 
 	ruleWrite   = "Pusher: a mutation that succeeds took effect, once, and its Ack names the record"
 	ruleOnce    = "Call.Idempotent: a write that may have run is never sent again unless repeating it does no harm"
+	ruleOutcome = "Error.Outcome: a write whose answer was lost may have taken effect, and the error does not deny that"
+	ruleKeyed   = "Entity.CreateOnce: a create with a key is carried out once, however often it is pushed"
+	ruleFind    = "Finder: what a create whose answer was lost has made is found"
 	ruleAck     = "Pusher: no Ack without the provider's own answer"
 	ruleBatch   = "BatchPusher: the results are in the order of the mutations and as many"
 	ruleProof   = "Verifier: a genuine delivery is proved by its secret, and nothing else proves it"

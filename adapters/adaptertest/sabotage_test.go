@@ -101,6 +101,8 @@ func TestSabotage(t *testing.T) {
 			{"create marked idempotent", "never sent again unless"},
 			{"500 did not run", "never sent again unless"},
 			{"key not sent", "never sent again unless"},
+			{"another key each time", "a create with a key is carried out once"},
+			{"lost is refused", "may have taken effect, and the error does not deny"},
 			{"repeats writes", "never sent again unless"},
 			{"nothing is sent", "a mutation that succeeds took effect"},
 			{"ack without an answer", "no Ack without the provider's own answer"},

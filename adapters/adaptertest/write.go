@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/enlace-go/enlace"
 )
@@ -30,6 +31,7 @@ func (s *suite) write() {
 				s.check(name+f.name+" after the effect, for ever", options{}, func(p *process) error { return p.checkLost(w(p), f.after(), maxRequests) })
 			}
 		}
+		s.check(name+"again", options{}, func(p *process) error { return p.checkAgain(p.provider.Writes[i].keyed(true)) })
 		w := func(p *process) Write { return p.provider.Writes[i] }
 		s.check(name+"429 once", options{}, func(p *process) error { p.wire.plan(rateLimit.once(1)); return p.checkWrite(w(p)) })
 		for _, f := range []*fault{longLimit, refused401, refused403, outage503, reset, html, otherJSON} {
@@ -111,6 +113,64 @@ func (p *process) checkLost(w Write, f *fault, times int) error {
 	return p.judgeLost(w.String(), f, w.additive(), w.Effects()-before, ack, err)
 }
 
+// leavesOpen says whether somebody who gets the error looks what became of the
+// write: of an answer that is not the provider's, enlace does so too.
+func leavesOpen(err error) bool {
+	e, ok := errors.AsType[*enlace.Error](err)
+	return !ok || e.Outcome == enlace.OutcomeUnknown || e.Outcome == enlace.OutcomeRan && errors.Is(e.Kind, enlace.ErrProtocol)
+}
+
+// checkAgain loses every answer to a create with a key, and asks again in a new
+// process when all is well.
+func (p *process) checkAgain(w Write) error {
+	e, _ := p.descriptor().Entity(w.Mutation.Entity)
+	if w.Mutation.Op != enlace.OpCreate || !e.CreateOnce && !p.finds() {
+		return nil
+	}
+	before := w.Effects()
+	p.wire.plan(reset.after().always(1))
+	if _, err := p.push(p.ctx, w.Mutation); err == nil {
+		return broken(ruleAck, "%s has an Ack although every answer was lost", w)
+	}
+	p.wire.plan(nil)
+	time.Sleep(2 * longPause)
+	fresh, err := p.start()
+	if err != nil {
+		return err
+	}
+	if p.finds() {
+		return fresh.checkFind(w, before)
+	}
+	ack, err := fresh.push(p.ctx, w.Mutation)
+	if n := w.Effects() - before; err != nil || ack.ID == "" || n != 1 {
+		return broken(ruleKeyed, "%s, pushed again in another process after its answer was lost, took effect %d times in all; the Ack names %q, the error is %v",
+			w, n, ack.ID, err)
+	}
+	return nil
+}
+
+func (p *process) finds() bool { _, ok := enlace.As[enlace.Finder](p.adapter); return ok }
+
+// checkFind looks for what the lost create has made.
+func (p *process) checkFind(w Write, before int) error {
+	c, err := p.conn()
+	if err != nil {
+		return err
+	}
+	finder, _ := enlace.As[enlace.Finder](p.adapter)
+	id, err := finder.Find(p.ctx, c, w.Mutation)
+	p.journal.note(err)
+	switch {
+	case errors.Is(err, enlace.ErrUnsupported): // of this entity
+		return nil
+	case err != nil:
+		return broken(ruleFind, "%s: %v", w, err)
+	case (id != "") != (w.Effects() > before):
+		return broken(ruleFind, "%s took effect %d times, and Find says %q", w, w.Effects()-before, id)
+	}
+	return nil
+}
+
 func (p *process) judgeLost(what string, f *fault, additive bool, effects int, ack enlace.Ack, err error) error {
 	switch {
 	case additive && effects > 1:
@@ -119,6 +179,8 @@ func (p *process) judgeLost(what string, f *fault, additive bool, effects int, a
 		return broken(ruleAck, "%s has no Ack and no error when its answer was spoilt (%s)", what, f.name)
 	case err == nil && effects == 0:
 		return broken(ruleAck, "%s has an Ack and took no effect (%s)", what, f.name)
+	case err != nil && effects > 0 && !leavesOpen(err):
+		return broken(ruleOutcome, "%s took effect, its answer was spoilt (%s), and the error denies it: %v", what, f.name, err)
 	case err != nil && !matches(err, f.kinds) && !matches(err, spoilt):
 		return wrongKind(what+" with "+f.name, err, append(f.kinds, spoilt...))
 	}

@@ -51,6 +51,7 @@ import (
 	"time"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/rawjson"
 )
 
 var (
@@ -114,9 +115,9 @@ func (Adapter) Describe() enlace.Descriptor {
 		},
 		Settings: settings(),
 		Entities: []enlace.Entity{
-			{Name: Documents, Title: "Documents", Operations: all, Incremental: enlace.IncrementalUpdates},
-			{Name: Signers, Title: "Signers", Operations: all, Incremental: enlace.IncrementalUpdates, Parents: []string{Documents}},
-			{Name: Templates, Title: "Templates", Operations: all},
+			{Name: Documents, Title: "Documents", Operations: all, Incremental: enlace.IncrementalUpdates, CreateOnce: true},
+			{Name: Signers, Title: "Signers", Operations: all, Incremental: enlace.IncrementalUpdates, Parents: []string{Documents}, CreateOnce: true},
+			{Name: Templates, Title: "Templates", Operations: all, CreateOnce: true},
 		},
 		// Sheet 4.3: 500 in a fixed minute, by token and by the caller's address.
 		// 8 a second and 12 at once are 492 in the worst minute; the rest is for
@@ -170,6 +171,34 @@ func refusedToken(err error) error {
 // get reads an object.
 func get[T any](ctx context.Context, c *enlace.Conn, op, path string, query url.Values) (T, error) {
 	return do[T](ctx, c, enlace.Call{Path: path, Query: query, Op: op})
+}
+
+// getObject reads the object with that token.
+func getObject[T any](ctx context.Context, c *enlace.Conn, op, collection, token string) (T, error) {
+	body, err := readObject(ctx, c, op, collection, token)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return decode[T](op, body)
+}
+
+// readObject reads the object with that token as it is. Another one is
+// ErrProtocol: what is not in it proves nothing.
+func readObject(ctx context.Context, c *enlace.Conn, op, collection, token string) (json.RawMessage, error) {
+	at, err := path(collection, token)
+	if err != nil {
+		return nil, err
+	}
+	body, err := get[json.RawMessage](ctx, c, op, at, nil)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := rawjson.Get(body, "token")
+	if found, ok := rawjson.String(raw); err != nil || !ok || found != token {
+		return nil, protocol(op, "", errOtherRecord)
+	}
+	return body, nil
 }
 
 // do sends a call and decodes its answer.

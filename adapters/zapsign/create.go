@@ -187,7 +187,7 @@ func findDocument(ctx context.Context, c *enlace.Conn, op string, search url.Val
 		if r.external != external {
 			continue
 		}
-		body, err := readDocument(ctx, c, r.token)
+		body, err := readObject(ctx, c, op+": look up", "docs", r.token)
 		if err != nil {
 			return nil, err
 		}
@@ -201,15 +201,6 @@ func findDocument(ctx context.Context, c *enlace.Conn, op string, search url.Val
 // anyDay is a day in the decade after that year's beginning.
 func anyDay(year int) string {
 	return time.Date(year, 1, 1+rand.N(3650), 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
-}
-
-// readDocument reads a document's own JSON.
-func readDocument(ctx context.Context, c *enlace.Conn, token string) (json.RawMessage, error) {
-	at, err := path("docs", token)
-	if err != nil {
-		return nil, err
-	}
-	return get[json.RawMessage](ctx, c, "read document", at, nil)
 }
 
 func decode[T any](op string, body json.RawMessage) (T, error) {

@@ -205,11 +205,7 @@ func (in Common) faults() (faults []enlace.Fault) {
 // be read. For the token of an extra document only the fields of [ExtraDoc] and
 // ParentToken are set. Errors: ErrNotFound, also for documents of other accounts.
 func GetDocument(ctx context.Context, c *enlace.Conn, token string) (Document, error) {
-	body, err := readDocument(ctx, c, token)
-	if err != nil {
-		return Document{}, err
-	}
-	return decode[Document]("read document", body)
+	return getObject[Document](ctx, c, "read document", "docs", token)
 }
 
 // DocumentFilter narrows a list of documents (sheet 2.1.4). There is no filter by
@@ -406,7 +402,7 @@ func addExtra(ctx context.Context, c *enlace.Conn, op, token, name string, once 
 
 // findIn looks for an element of one of a document's lists.
 func findIn[T any](ctx context.Context, c *enlace.Conn, op, token, list string, match func(T) bool) (json.RawMessage, error) {
-	body, err := readDocument(ctx, c, token)
+	body, err := readObject(ctx, c, op, "docs", token)
 	if err != nil {
 		return nil, err
 	}

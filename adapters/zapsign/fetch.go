@@ -104,11 +104,7 @@ func (Adapter) Fetch(ctx context.Context, c *enlace.Conn, entity string, ids []s
 
 // readDetail reads a record by itself. One that does not exist is deleted.
 func readDetail(ctx context.Context, c *enlace.Conn, collection, token string) (detail, error) {
-	at, err := path(collection, token)
-	if err != nil {
-		return detail{}, err
-	}
-	body, err := get[json.RawMessage](ctx, c, "read "+collection, at, nil)
+	body, err := readObject(ctx, c, "read "+collection, collection, token)
 	if errors.Is(err, enlace.ErrNotFound) {
 		return detail{row: row{token: token, deleted: true}}, nil
 	}
@@ -116,9 +112,6 @@ func readDetail(ctx context.Context, c *enlace.Conn, collection, token string) (
 		return detail{}, err
 	}
 	d, err := parseDetail(body)
-	if err == nil && d.token != token {
-		err = errOtherRecord
-	}
 	if err != nil {
 		return detail{}, protocol("read "+collection, "", err)
 	}

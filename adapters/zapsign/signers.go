@@ -122,11 +122,7 @@ func addSigner(ctx context.Context, c *enlace.Conn, document string, fields map[
 // GetSigner reads a signer: GET /signers/{token}/ (sheet 2.2.2). Errors:
 // ErrNotFound.
 func GetSigner(ctx context.Context, c *enlace.Conn, token string) (Signer, error) {
-	at, err := path("signers", token)
-	if err != nil {
-		return Signer{}, err
-	}
-	return get[Signer](ctx, c, "read signer", at, nil)
+	return getObject[Signer](ctx, c, "read signer", "signers", token)
 }
 
 // UpdateSigner changes a signer who has not signed: POST /signers/{token}/ (sheet

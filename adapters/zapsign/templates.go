@@ -41,11 +41,7 @@ func ListTemplates(ctx context.Context, c *enlace.Conn) iter.Seq2[Template, erro
 // GetTemplate reads a template with its signers and inputs: GET
 // /templates/{token}/ (sheet 2.4). Errors: ErrNotFound.
 func GetTemplate(ctx context.Context, c *enlace.Conn, token string) (Template, error) {
-	at, err := path("templates", token)
-	if err != nil {
-		return Template{}, err
-	}
-	return get[Template](ctx, c, "read template", at, nil)
+	return getObject[Template](ctx, c, "read template", "templates", token)
 }
 
 // CreateTemplate makes a template of a DOCX file: POST /templates/create/ (sheet
