@@ -69,7 +69,7 @@ func (t translator) percent(share float64) string {
 // duration writes d in the unit that suits it.
 func (t translator) duration(d time.Duration) string {
 	switch {
-	case d < 0:
+	case d <= 0:
 		return "–"
 	case d < time.Millisecond:
 		return t.decimal(float64(d.Microseconds())/1000, 1) + " ms"

@@ -71,6 +71,16 @@ func (t translator) count(key string, n int) string {
 // foreign translates words of adapters, which are written in English.
 func (t translator) foreign(text string) string { return t.optional("adapter."+text, text) }
 
+// stepDetail translates what a step of a connection test has found.
+func (t translator) stepDetail(detail string) string {
+	for ending, key := range map[string]string{": can be read": "step.readable", ": no records": "step.norecords"} {
+		if entity, ok := strings.CutSuffix(detail, ending); ok {
+			return t.text(key, entity)
+		}
+	}
+	return detail
+}
+
 // chooseLanguage takes the first language of an Accept-Language header that there
 // is. Weights are ignored: browsers send their languages in order.
 func chooseLanguage(accepted, fallback string) string {

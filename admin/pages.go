@@ -75,6 +75,7 @@ func templateFunctions(t translator, zone *time.Location) template.FuncMap {
 		"short":         short,
 		"rowsOf":        func(root string, rows []runRow) runTable { return runTable{root, rows} },
 		"testRows":      func(root string, rows []testView) testTable { return testTable{root, rows} },
+		"stepDetail":    t.stepDetail,
 		"waterfall":     func(r requestTiming, whole time.Duration) template.HTML { return waterfall(t, r, whole) },
 		"phaseNames":    phaseNames,
 		"problemTitle":  func(p *problem) string { return p.title },

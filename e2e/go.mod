@@ -3,14 +3,23 @@ module github.com/enlace-go/enlace/e2e
 go 1.26.0
 
 require (
+	github.com/chromedp/cdproto v0.0.0-20250724212937-08a3db8b4327
+	github.com/chromedp/chromedp v0.14.2
 	github.com/enlace-go/enlace v0.0.0
+	github.com/enlace-go/enlace/admin v0.0.0
 	github.com/enlace-go/enlace/store/postgres v0.0.0
 	github.com/enlace-go/enlace/store/sqlite v0.0.0
 )
 
 require (
 	code.dny.dev/ssrf v0.3.0 // indirect
+	github.com/chromedp/sysutil v1.1.0 // indirect
+	github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/go-json-experiment/json v0.0.0-20250725192818-e39067aee2d2 // indirect
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/gobwas/pool v0.2.1 // indirect
+	github.com/gobwas/ws v1.4.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
@@ -38,6 +47,7 @@ require (
 
 replace (
 	github.com/enlace-go/enlace => ../
+	github.com/enlace-go/enlace/admin => ../admin
 	github.com/enlace-go/enlace/store/postgres => ../store/postgres
 	github.com/enlace-go/enlace/store/sqlite => ../store/sqlite
 )

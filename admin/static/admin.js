@@ -71,6 +71,8 @@
   else document.addEventListener('DOMContentLoaded', () => window.htmx && startLive())
 
   function startLive() {
+    // What the reader has opened stays open when a part of the page is replaced.
+    Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) => !(name === 'open' && element.matches('details'))
     const sources = new Set()
     htmx.createEventSource = address => {
       const source = window.SharedWorker ? new SharedSource(address) : new EventSource(address)

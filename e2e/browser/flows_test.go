@@ -1,0 +1,159 @@
+package browser
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/bitrix24"
+	"github.com/enlace-go/enlace/adapters/fake"
+)
+
+func bringToFront(ctx context.Context) error { return page.BringToFront().Do(ctx) }
+
+// TestAuthorize: the button leads to the provider and back to a connected account.
+func TestAuthorize(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	h.portal.SetRedirect(h.base + "oauth/callback")
+	in := h.create(enlace.NewIntegration{Provider: bitrix24.Name, Name: "Vendas", Settings: map[string]string{"apiUrl": h.portal.RESTURL()}})
+	b := newTab(t, nil)
+	b.open(h.base + "i/" + in.ID + "/connect")
+	b.run(chromedp.Click(`form[action$="/authorize"] button`, chromedp.ByQuery))
+	b.wait(`location.search.includes('connected=')`)
+	b.text("Account connected.")
+	b.healthy("authorize")
+	got, err := h.service.Get(t.Context(), in.Ref)
+	if err != nil || got.Status != enlace.StatusConnected {
+		t.Errorf("status %s, %v", got.Status, err)
+	}
+}
+
+// TestConsole: tests of the console, from the choice to the verdict.
+func TestConsole(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	ids := h.full()
+	b := newTab(t, nil)
+	for _, c := range []struct{ integration, kind, text string }{
+		{ids["integration"], "health", "All well"},
+		{ids["integration"], "auth", "accepts the credential"},
+		{ids["integration"], "sync", "has read to the end"},
+		{ids["integration"], "validate", "have the right form"},
+		{ids["broken"], "health", "does not accept the credential"},
+	} {
+		b.open(h.base + "console?integration=" + c.integration)
+		b.run(chromedp.Click(`input[name=kind][value=`+c.kind+`]`, chromedp.ByQuery))
+		b.submit(`.buttons button.primary`)
+		b.text(c.text)
+		b.healthy(c.kind)
+		b.accessible(c.kind)
+	}
+	if n := h.fake.Effects(fake.OpCreate) + h.fake.Effects(fake.OpUpdate) + h.fake.Effects(fake.OpDelete); n > 0 {
+		t.Errorf("the tests wrote %d times", n)
+	}
+	b.open(h.base + "console?integration=" + ids["integration"])
+	b.run(chromedp.Click(`input[name=kind][value=health]`, chromedp.ByQuery))
+	b.submit(`.buttons button.primary`)
+	b.text("median of 1")
+	b.run(chromedp.Click(`a[href^="?with="]`, chromedp.ByQuery))
+	b.text("Comparison")
+	b.accessible("comparison")
+}
+
+// TestMounts: the pages work under every way to mount them, live updates included,
+// and ask for nothing outside.
+func TestMounts(t *testing.T) {
+	handled := func(pattern string, h http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle(pattern, h)
+		return mux
+	}
+	for _, m := range []struct {
+		name, base string
+		mount      func(http.Handler) http.Handler
+	}{
+		{"root", "/", func(h http.Handler) http.Handler { return h }},
+		{"prefix", "/integrations/", func(h http.Handler) http.Handler { return handled("/integrations/", h) }},
+		{"stripped", "/admin/", func(h http.Handler) http.Handler { return handled("/admin/", http.StripPrefix("/admin", h)) }},
+		{"nested", "/a/b/", func(h http.Handler) http.Handler { return handled("/a/", http.StripPrefix("/a", handled("/b/", h))) }},
+		{"wildcard", "/t/acme/admin/", func(h http.Handler) http.Handler { return handled("/t/{tenant}/admin/", h) }},
+		{"other router", "/chi/", func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.Pattern = "/chi/*"
+				h.ServeHTTP(w, r)
+			})
+		}},
+		{"proxy that takes the prefix away", "/front/", func(h http.Handler) http.Handler { return proxied(t, "/front", "", h) }},
+		{"proxy that adds a prefix", "/", func(h http.Handler) http.Handler { return proxied(t, "", "/back", handled("/back/", h)) }},
+	} {
+		t.Run(m.name, func(t *testing.T) {
+			h := newHost(t, hostOptions{mount: m.mount, base: m.base})
+			in := h.connected("Vendas")
+			b := newTab(t, nil)
+			b.open(h.base)
+			b.wait(`document.getElementById('live-state').dataset.now === 'open'`)
+			b.open(h.base + "i/" + in.ID)
+			b.submit(`form[action$="/disable"] button`)
+			b.text("Integration disabled.")
+			var path string
+			b.eval(`location.pathname`, &path)
+			if path != m.base+"i/"+in.ID {
+				t.Errorf("the form led to %s", path)
+			}
+			b.healthy(m.name)
+			for _, failed := range b.failed {
+				t.Error(failed)
+			}
+			for _, address := range b.addresses {
+				if !strings.HasPrefix(address, h.base) {
+					t.Errorf("asked for %s, outside of the mount", address)
+				}
+			}
+		})
+	}
+}
+
+// proxied puts h behind a reverse proxy that takes one prefix away and adds another.
+func proxied(t *testing.T, away, added string, h http.Handler) http.Handler {
+	inner := httptest.NewServer(h)
+	t.Cleanup(inner.Close)
+	target, err := url.Parse(inner.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+		p.SetURL(target)
+		p.Out.URL.Path, p.Out.URL.RawPath = added+strings.TrimPrefix(p.In.URL.Path, away), ""
+		p.Out.Host = p.In.Host
+	}, FlushInterval: -1}
+}
+
+// TestWeight: what a first visit to each page brings over the wire.
+func TestWeight(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	ids := h.full()
+	for name, path := range pagesOf(ids) {
+		b := newTab(t, nil)
+		b.open(h.base + path)
+		b.wait(`document.readyState === 'complete'`)
+		b.mu.Lock()
+		size := b.bytes
+		b.mu.Unlock()
+		most := 60.0 * 1024
+		if name == "overview" {
+			most = 40 * 1024
+		}
+		t.Logf("%s: %.1f KB", name, size/1024)
+		if size > most || size < 3000 {
+			t.Errorf("%s: %.1f KB on the wire", name, size/1024)
+		}
+		b.close()
+	}
+}

@@ -1,0 +1,165 @@
+package browser
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/bitrix24"
+	"github.com/enlace-go/enlace/adapters/bitrix24/bitrix24test"
+	"github.com/enlace-go/enlace/adapters/fake"
+	"github.com/enlace-go/enlace/admin"
+	"github.com/enlace-go/enlace/store/memory"
+)
+
+// host is an application with the admin in it, in front of two fake providers.
+type host struct {
+	t       *testing.T
+	fake    *fake.Provider
+	portal  *bitrix24test.Server
+	service *enlace.Service
+	admin   *admin.Admin
+	server  *httptest.Server
+	fakeURL string
+	base    string
+	streams atomic.Int64 // open ones
+	store   *moody
+}
+
+// moody is a store that can fail or hang.
+type moody struct {
+	enlace.Store
+	mood atomic.Value // "", "fail", "hang"
+}
+
+func (m *moody) check(ctx context.Context) error {
+	switch m.mood.Load() {
+	case "fail":
+		return enlace.ErrStore
+	case "hang":
+		<-ctx.Done()
+		return ctx.Err()
+	default:
+		return nil
+	}
+}
+
+func (m *moody) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, string, error) {
+	if err := m.check(ctx); err != nil {
+		return nil, "", err
+	}
+	return m.Store.Runs(ctx, q)
+}
+
+type hostOptions struct {
+	mount   func(http.Handler) http.Handler
+	base    string
+	options admin.Options
+}
+
+func newHost(t *testing.T, o hostOptions) *host {
+	t.Helper()
+	h := &host{t: t, fake: fake.New(fake.Options{}), portal: bitrix24test.NewServer(bitrix24test.Options{}), store: &moody{Store: memory.New()}}
+	t.Cleanup(h.portal.Close)
+	h.fake.Seed("contacts", 120)
+	h.portal.Seed(bitrix24test.Contact, bitrix24test.Seed{Count: 60})
+	provider := httptest.NewServer(h.fake)
+	t.Cleanup(provider.Close)
+	h.fakeURL = provider.URL + "/v1/"
+	key, err := enlace.ParseKey(enlace.GenerateKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := enlace.NewKeyring(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.service, err = enlace.New(enlace.Config{
+		Registry: enlace.NewRegistry(fake.Adapter{}, bitrix24.Adapter{}), Store: h.store, Keys: keys,
+		Egress: enlace.Egress{AllowPrefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+		OAuth: map[string]enlace.OAuthApp{bitrix24.Name: {ClientID: h.portal.ClientID(), ClientSecret: enlace.NewSecret(h.portal.ClientSecret()),
+			AuthURL: h.portal.AuthorizeURL(), TokenURL: h.portal.TokenURL()}},
+		Sink: enlace.SinkFunc(func(_ context.Context, b enlace.Batch) (enlace.Changes, error) {
+			return enlace.Changes{Created: len(b.Records)}, nil
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.options.Authorize == nil {
+		o.options.Authorize = func(*http.Request) (admin.Access, error) {
+			return admin.Access{User: "ana", Name: "Ana Souza", Grants: admin.Administrator}, nil
+		}
+	}
+	h.admin = admin.Handler(h.service, o.options)
+	if o.mount == nil {
+		o.base, o.mount = "/integrations/", func(h http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("/integrations/", h)
+			return mux
+		}
+	}
+	inner := o.mount(h.admin)
+	h.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/live") {
+			h.streams.Add(1)
+			defer h.streams.Add(-1)
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		h.admin.Close()
+		h.server.Close()
+	})
+	h.base = h.server.URL + o.base
+	return h
+}
+
+// connected creates an integration of the fake provider with a credential.
+func (h *host) connected(name string) enlace.Integration {
+	h.t.Helper()
+	credential := h.fake.APIKey()
+	return h.create(enlace.NewIntegration{Provider: fake.Name, Name: name, Settings: map[string]string{"apiUrl": h.fakeURL}, Credential: &credential})
+}
+
+func (h *host) create(n enlace.NewIntegration) enlace.Integration {
+	h.t.Helper()
+	in, err := h.service.Create(h.t.Context(), n)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return in
+}
+
+// full fills the host with something of everything.
+func (h *host) full() map[string]string {
+	h.t.Helper()
+	in := h.connected("CRM da matriz")
+	broken := h.create(enlace.NewIntegration{Provider: fake.Name, Name: "Loja virtual", Settings: map[string]string{"apiUrl": h.fakeURL},
+		Credential: &enlace.Credential{Scheme: "api_key", Secrets: map[string]enlace.Secret{"api_key": enlace.NewSecret("wrong")}}})
+	h.create(enlace.NewIntegration{Provider: bitrix24.Name, Name: "Vendas", Settings: map[string]string{"apiUrl": h.portal.RESTURL()}})
+	h.create(enlace.NewIntegration{Provider: fake.Name, Name: "Arquivo", Disabled: true})
+	result, err := h.service.Sync(h.t.Context(), in.Ref, enlace.SyncOptions{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_, _ = h.service.Sync(h.t.Context(), broken.Ref, enlace.SyncOptions{}) // it fails, as a page must show
+	return map[string]string{"integration": in.ID, "broken": broken.ID, "run": result.RunID}
+}
+
+// eventually waits until something outside of the browser is so.
+func (h *host) eventually(what string, ok func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(stepTimeout); !ok(); {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("never: %s", what)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
