@@ -167,7 +167,7 @@ func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.refuseStranger(w, r, status)
 		return
 	}
-	call.access = access
+	call.access, call.number = access, a.hub.number(access.Tenant)
 	if call.mount.bare {
 		leave(w, http.StatusPermanentRedirect, call.mount.name+"/")
 		return

@@ -12,6 +12,7 @@ type call struct {
 	admin  *Admin
 	mount  mount
 	id     string
+	number uint64        // of the last signal before anything was read
 	asked  *http.Request // as the host's mux gave it
 	access Access
 	preferences

@@ -39,6 +39,7 @@ type hub struct {
 	mu      sync.Mutex
 	streams map[*stream]struct{}
 	users   map[string]int
+	numbers map[string]uint64 // of the last signal, by tenant
 	closed  chan struct{}
 	once    sync.Once
 }
@@ -50,14 +51,15 @@ type stream struct {
 	mu      sync.Mutex
 	pending []signal
 	seen    map[signal]struct{}
-	lost    bool // more happened than fits: the reader must read everything anew
+	number  uint64 // of the last signal
+	lost    bool   // more happened than fits: the reader must read everything anew
 }
 
 // maxPending is how many different signals a stream holds until it is drained.
 const maxPending = 256
 
 func (a *Admin) newHub(limit int) *hub {
-	h := &hub{limit: limit, streams: map[*stream]struct{}{}, users: map[string]int{}, closed: make(chan struct{})}
+	h := &hub{limit: limit, streams: map[*stream]struct{}{}, users: map[string]int{}, numbers: map[string]uint64{}, closed: make(chan struct{})}
 	h.unwatch = a.service.Watch(func(ctx context.Context, o enlace.Observation) {
 		if n := observeTest(ctx, o); n != nil {
 			h.publish(n.tenant, signal{Topic: "tests", Run: n.id})
@@ -80,16 +82,26 @@ func (h *hub) close() {
 func (h *hub) publish(tenant string, s signal) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.numbers[tenant]++
 	for stream := range h.streams {
 		if stream.tenant == tenant {
-			stream.add(s)
+			stream.add(s, h.numbers[tenant])
 		}
 	}
 }
 
-func (s *stream) add(sig signal) {
+// number is that of the tenant's last signal. A page carries the one from before
+// its data was read, so that its script can tell whether it has missed something.
+func (h *hub) number(tenant string) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.numbers[tenant]
+}
+
+func (s *stream) add(sig signal, number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.number = number
 	if _, known := s.seen[sig]; known || s.lost {
 		return
 	}
@@ -105,12 +117,12 @@ func (s *stream) add(sig signal) {
 	}
 }
 
-func (s *stream) drain() (signals []signal, lost bool) {
+func (s *stream) drain() (signals []signal, number uint64, lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	signals, lost = s.pending, s.lost
 	s.pending, s.seen, s.lost = nil, map[signal]struct{}{}, false
-	return signals, lost
+	return signals, s.number, lost
 }
 
 // open adds a stream, or says that there are too many.
@@ -146,8 +158,6 @@ func signalOf(o enlace.Observation) (tenant string, s signal, ok bool) {
 		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "page"}, true
 	case enlace.SyncFinished:
 		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "finished"}, true
-	case enlace.RequestDone:
-		return o.Ref.Tenant, signal{Topic: "requests", Integration: o.Ref.ID}, true
 	default:
 		return "", signal{}, false
 	}
@@ -157,7 +167,9 @@ func signalOf(o enlace.Observation) (tenant string, s signal, ok bool) {
 var errNoFlush = errors.New("admin: the response writer cannot flush")
 
 // live streams what happens, for pages and programs alike: events named by their
-// topic, whose data is JSON. "resync" asks to read everything anew.
+// topic, whose data is JSON, and whose id is the number of the last signal. The
+// first is "hello": who has read at another number reads again. "resync" asks to
+// read everything anew.
 func (a *Admin) live(w http.ResponseWriter, r *http.Request, c *call) error {
 	s, ok := a.hub.open(c.access.User, c.access.Tenant)
 	if !ok {
@@ -173,11 +185,8 @@ func (a *Admin) live(w http.ResponseWriter, r *http.Request, c *call) error {
 	if err := out.control.Flush(); errors.Is(err, http.ErrNotSupported) {
 		return errNoFlush // the page goes on by asking every few seconds
 	}
-	if r.Header.Get("Last-Event-ID") != "" {
-		out.event("resync", signal{Topic: "resync"})
-	} else {
-		out.comment("open")
-	}
+	out.number = a.hub.number(c.access.Tenant)
+	out.event("hello", signal{Topic: "hello"})
 	beat, recheck := time.NewTicker(heartbeat), time.NewTicker(recheckAccess)
 	defer beat.Stop()
 	defer recheck.Stop()
@@ -199,7 +208,8 @@ func (a *Admin) live(w http.ResponseWriter, r *http.Request, c *call) error {
 			if !pause(r.Context(), gatherSignals) {
 				return nil
 			}
-			signals, lost := s.drain()
+			signals, number, lost := s.drain()
+			out.number = number
 			if lost {
 				out.event("resync", signal{Topic: "resync"})
 			}
@@ -215,7 +225,7 @@ func (a *Admin) live(w http.ResponseWriter, r *http.Request, c *call) error {
 type eventWriter struct {
 	w       io.Writer
 	control *http.ResponseController
-	id      int
+	number  uint64 // of the last signal that is in what is written
 	err     error
 }
 
@@ -224,8 +234,7 @@ func (e *eventWriter) event(name string, data any) {
 	if err != nil {
 		return
 	}
-	e.id++
-	e.write(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", e.id, name, text))
+	e.write(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", e.number, name, text))
 }
 
 func (e *eventWriter) comment(text string) { e.write(": " + text + "\n\n") }

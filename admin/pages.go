@@ -104,6 +104,7 @@ type view struct {
 	Version string
 	Rendered time.Time
 	Live     bool // the page refreshes itself
+	Number   uint64
 	Data     any
 	Body     template.HTML
 	file     func(string) string
@@ -142,7 +143,7 @@ type page struct {
 // the shell.
 func (a *Admin) show(w http.ResponseWriter, r *http.Request, c *call, p page) error {
 	v := view{Root: c.mount.root, Here: c.mount.path, Language: c.Language, Theme: c.Theme, Zone: c.Zone, Title: p.title, Section: p.section,
-		Crumbs: p.crumbs, Access: c.access, Options: a.options, Flash: p.flash, RequestID: c.id, Rendered: time.Now(), Live: p.live,
+		Crumbs: p.crumbs, Access: c.access, Options: a.options, Flash: p.flash, RequestID: c.id, Rendered: time.Now(), Live: p.live, Number: c.number,
 		Data: p.data, file: func(name string) string { return a.files.names[name] }}
 	if r.URL.RawQuery != "" {
 		v.Query = "?" + r.URL.RawQuery

@@ -336,7 +336,8 @@ func TestEvents(t *testing.T) {
 		t.Fatalf("content type %s", got)
 	}
 	lines := bufio.NewScanner(response.Body)
-	lines.Scan() // the comment that opens the stream
+	for lines.Scan() && lines.Text() != "" { // the event that opens the stream
+	}
 	if _, err := h.service.Create(t.Context(), enlace.NewIntegration{Tenant: "other", Provider: fake.Name}); err != nil {
 		t.Fatal(err)
 	}

@@ -21,12 +21,12 @@
       this.readyState = 0
       this.port = new SharedWorker(workerAddress, 'enlace-live').port
       this.port.onmessage = ({ data }) => {
-        if (data.state === undefined) {
-          this.dispatchEvent(new MessageEvent(data.name, { data: data.data }))
+        if (data.name) {
+          this.dispatchEvent(new MessageEvent(data.name, { data: data.data, lastEventId: data.number }))
         } else if (this.readyState !== 2) {
-          this.readyState = data.state
-          if (data.state === 1) this.onopen?.(new Event('open'))
-          showState(data.state === 1 ? 'open' : 'lost')
+          this.readyState = data.open ? 1 : 0
+          if (data.open) this.onopen?.(new Event('open'))
+          showState(data.open ? 'open' : 'lost')
         }
       }
       this.port.postMessage({ open: new URL(address, document.baseURI).href })
@@ -44,7 +44,7 @@
 
   const state = document.getElementById('live-state')
   const pauseButton = document.getElementById('live-pause')
-  let paused = false, connected = false
+  let paused = false, connected = false, number = state?.dataset.number
 
   function showState(now) {
     connected = now === 'open'
@@ -80,18 +80,39 @@
         source.addEventListener('open', () => showState('open'))
         source.addEventListener('error', () => showState('lost'))
       }
+      source.addEventListener('hello', event => {
+        if (event.lastEventId !== number) poll() // something happened between the page and the stream
+        number = event.lastEventId
+      })
       sources.add(source)
       return source
     }
+    let missed = false, next = 0, timer = 0
     pauseButton.hidden = false
     pauseButton.addEventListener('click', () => setPaused(!paused))
     document.body.addEventListener('htmx:beforeRequest', event => {
       const open = document.activeElement?.closest('[data-live] form')
-      if (event.target.matches('[data-live]') && (paused || document.hidden || open)) event.preventDefault()
+      if (!event.target.matches('[data-live]')) return
+      const now = Date.now()
+      if (paused || document.hidden || open) {
+        missed = true
+      } else if (now < next) { // often enough; but the last change must not be lost
+        timer ||= setTimeout(() => { timer = 0; poll() }, next - now)
+      } else {
+        next = now + 700
+        return
+      }
+      event.preventDefault()
     })
     let ticks = 0
     setInterval(() => { if (++ticks % (connected ? 6 : 1) === 0) poll() }, 5000)
-    document.addEventListener('visibilitychange', () => { if (!document.hidden) poll() })
+    const catchUp = () => {
+      if (document.hidden || !missed) return
+      missed = false
+      poll()
+    }
+    document.addEventListener('visibilitychange', catchUp)
+    document.addEventListener('focusout', catchUp)
     addEventListener('pagehide', () => sources.forEach(source => source.close()))
     addEventListener('pageshow', event => { if (event.persisted) location.reload() })
   }

@@ -93,7 +93,7 @@ func newTab(t *testing.T, sibling *tab) *tab {
 		return err
 	}))
 	if sibling == nil {
-		b.run(network.ClearBrowserCookies())
+		b.run(network.ClearBrowserCookies(), network.ClearBrowserCache())
 	}
 	return b
 }

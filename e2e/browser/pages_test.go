@@ -91,7 +91,7 @@ func TestStates(t *testing.T) {
 	b.open(h.base + "new/fake")
 	b.eval(`document.querySelector('details').open = true; document.getElementById('setting.timeout').value = '1'; document.querySelector('[name=name]').value = ' '; document.querySelector('form').noValidate = true`, nil)
 	b.submit(`form.form button[type=submit]`)
-	check("refused form", "Há 2 problemas")
+	check("refused form", "Há um problema")
 	var focused string
 	b.eval(`document.activeElement.id`, &focused)
 	if focused != "faults" {
