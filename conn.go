@@ -198,15 +198,33 @@ func (c *Conn) Budget(method string) *Budget {
 	defer c.quota.mu.Unlock()
 	b, ok := c.quota.budgets[method]
 	if !ok {
-		b = transport.NewBudget(limits.RunTime, limits.RunTimeWindow)
+		b = &Budget{budget: transport.NewBudget(limits.RunTime, limits.RunTimeWindow)}
 		c.quota.budgets[method] = b
 	}
-	return &Budget{budget: b}
+	return b
 }
 
 // Budget is an allowance of the provider's run time. A nil Budget limits nothing.
 type Budget struct {
 	budget *transport.Budget
+	each   atomic.Int64 // see Note
+}
+
+// Note keeps what one call of the method takes of the provider's run time, for all
+// connections to the account: an adapter that puts several calls into one request
+// knows by it how many the next one bears.
+func (b *Budget) Note(each time.Duration) {
+	if b != nil {
+		b.each.Store(int64(each))
+	}
+}
+
+// Noted is what was noted last; 0 if nothing was.
+func (b *Budget) Noted() time.Duration {
+	if b == nil {
+		return 0
+	}
+	return time.Duration(b.each.Load())
 }
 
 // Acquire waits until cost fits into the allowance and takes it. Call release

@@ -602,7 +602,7 @@ func (s *Service) tell(ctx context.Context, o Observation) {
 type quota struct {
 	gate    *transport.Gate
 	mu      sync.Mutex
-	budgets map[string]*transport.Budget
+	budgets map[string]*Budget
 }
 
 // quotaOf returns the quota that an account's requests count against. There are
@@ -617,7 +617,7 @@ func (s *Service) quotaOf(d Descriptor, in Integration, host string) *quota {
 	defer s.quotasMu.Unlock()
 	q, ok := s.quotas[key]
 	if !ok {
-		q = &quota{budgets: map[string]*transport.Budget{}}
+		q = &quota{budgets: map[string]*Budget{}}
 		if limits.PerSecond > 0 {
 			q.gate = transport.NewGate(limits.PerSecond, max(1, limits.Burst))
 		} else {

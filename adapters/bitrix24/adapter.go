@@ -69,12 +69,12 @@ type Adapter struct{}
 // Describe implements enlace.IntegrationAdapter.
 func (Adapter) Describe() enlace.Descriptor {
 	entity := func(name, title string, parents ...string) enlace.Entity {
-		return enlace.Entity{Name: name, Title: title, Incremental: enlace.IncrementalUpdates, Parents: parents,
+		return enlace.Entity{Name: name, Title: title, Incremental: enlace.IncrementalUpdates, Parents: parents, CreateOnce: true,
 			Operations: []enlace.Operation{enlace.OpRead, enlace.OpCreate, enlace.OpUpdate, enlace.OpUpsert, enlace.OpDelete}}
 	}
 	// Nothing but its id finds an item of a smart process again: it cannot be upserted.
 	items := entity("dynamic_*", "Smart process items")
-	items.Operations = []enlace.Operation{enlace.OpRead, enlace.OpCreate, enlace.OpUpdate, enlace.OpDelete}
+	items.Operations, items.CreateOnce = []enlace.Operation{enlace.OpRead, enlace.OpCreate, enlace.OpUpdate, enlace.OpDelete}, false
 	return enlace.Descriptor{
 		Name: Name, Title: "Bitrix24", Version: "0.2.0",
 		DocsURL:  "https://apidocs.bitrix24.com/",

@@ -45,13 +45,13 @@ func run(ctx context.Context, c *enlace.Conn, commands []command) []answer {
 	answers := make([]answer, len(commands))
 	batched, single := batchable(commands)
 	var failed error
-	for width := firstWrites; len(batched) > 0; {
+	for width := writesAtOnce(c, commands); len(batched) > 0; {
 		chunk := nextChunk(commands, batched, width)
 		batched = batched[len(chunk):]
 		part := make([]answer, len(chunk))
 		if failed == nil {
 			part, failed = sendBatch(ctx, c, commands, chunk)
-			width = nextWidth(part)
+			width = nextWidth(c, commands[chunk[0].command].method, part)
 		} else {
 			fail(part, notRun(failed))
 		}
@@ -120,15 +120,36 @@ func nextChunk(commands []command, left []line, width int) []line {
 	return left[:n]
 }
 
+// writesAtOnce is how many writes the first batch of a series may have: a few, unless
+// it is known how long they take.
+func writesAtOnce(c *enlace.Conn, commands []command) int {
+	width := batchSize
+	for _, cmd := range commands {
+		switch each := c.Budget(cmd.method).Noted(); {
+		case !cmd.writes:
+		case each == 0:
+			return firstWrites
+		default:
+			width = min(width, widthOf(each))
+		}
+	}
+	return width
+}
+
+func widthOf(each time.Duration) int { return int(min(max(batchTime/max(each, 1), 1), batchSize)) }
+
 // nextWidth is how many writes the next batch may have, by the time that those
-// before it took.
-func nextWidth(answers []answer) int {
+// before it took. A batch that the portal did not time says nothing.
+func nextWidth(c *enlace.Conn, method string, answers []answer) int {
 	var spent time.Duration
 	for _, a := range answers {
 		spent += a.timing.duration
 	}
-	each := max(spent/time.Duration(len(answers)), 1)
-	return int(min(max(batchTime/each, 1), batchSize))
+	each := spent / time.Duration(len(answers))
+	if each > 0 {
+		c.Budget(method).Note(each)
+	}
+	return widthOf(each)
 }
 
 // sendBatch carries out the commands of a chunk by one request. Its run time counts

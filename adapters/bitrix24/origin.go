@@ -83,7 +83,7 @@ type search struct {
 
 func (t *task) searches() []search {
 	var list []search
-	if t.origin.id != "" {
+	if t.origin.id != "" && !(t.newKey && t.does == enlace.OpCreate) {
 		list = append(list, search{t, t.kind.originCommand(t.origin), func(result json.RawMessage) ([]string, error) {
 			id, err := t.origin.find(result)
 			if id == "" || err != nil {

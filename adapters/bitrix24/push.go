@@ -19,7 +19,8 @@ import (
 //
 //   - A create with a Key, or whose data has an originId, is carried out once however
 //     often it is pushed: the pair of originatorId and originId is searched for before
-//     each try, and again when the answer to a try was lost. Without originatorId and
+//     each try, unless its NewKey says that there was none, and again when the answer to
+//     a try was lost. Without originatorId and
 //     originId in the data, the pair is [Originator] and the Key. Two processes that
 //     push one Key at the same moment are not kept apart. Smart processes have no such
 //     fields: after a lost answer it remains open whether they were created.
@@ -77,6 +78,7 @@ type task struct {
 	does   enlace.Operation
 	target string // id of the record; "" if it is to be created, or still to be found
 	origin origin
+	newKey bool // nothing was tried with the origin before: no record has it
 
 	fields      fields      // to be written
 	emptied     fields      // to be cleared
@@ -159,6 +161,7 @@ func (t *task) take(m enlace.Mutation) (err error) {
 	}
 	if t.target == "" {
 		t.origin = t.kind.originOf(t.fields, m.Key)
+		t.newKey = m.NewKey && t.fields.text("originId") == ""
 		if len(t.origin.id) > maxOrigin || len(t.origin.originator) > maxOrigin {
 			return invalid(t.op, "key", "too long", "255 bytes at most")
 		}
