@@ -11,12 +11,13 @@
 //
 //	id, _, err := bitrix24.Create(ctx, conn, bitrix24.Deal{Title: "Order 77", Opportunity: "150.50"}, "order-77")
 //	deal, err := bitrix24.Get[bitrix24.Deal](ctx, conn, id)
+//	for deal, err := range bitrix24.List[bitrix24.Deal](ctx, conn, map[string]any{"stageId": "NEW"}) { … }
 //
 // An account is connected by an inbound webhook (its URL is a password) or by
 // OAuth 2.0. Only an OAuth application can subscribe to events: ordinary ones
 // ([Subscribe]), which are lost if they are not taken at once, and offline ones
 // ([SubscribeOffline], [ProcessOffline]), which wait. An application that hears of
-// its installation proves it with [VerifyInstall].
+// its installation proves it with [VerifyInstall]; [InstallHandler] does so for a web server.
 //
 // The published limits are those of every plan but Enterprise, whose portals allow
 // more than is used here.

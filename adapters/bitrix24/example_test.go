@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/enlace-go/enlace"
@@ -222,23 +221,34 @@ func ExampleProcessOffline() {
 	// <nil>
 }
 
+// Deals of one stage, page by page as they are asked for.
+func ExampleList() {
+	portal := bitrix24test.New(bitrix24test.Options{})
+	for i, stage := range []string{"NEW", "WON", "NEW"} {
+		portal.Put(bitrix24test.Deal, map[string]any{"title": fmt.Sprint("Order ", i), "stageId": stage})
+	}
+	ctx, conn := context.Background(), exampleConn(portal, bitrix24.SchemeWebhook)
+	for deal, err := range bitrix24.List[bitrix24.Deal](ctx, conn, map[string]any{"stageId": "NEW"}) {
+		fmt.Println(deal.ID, deal.Title, err)
+	}
+	// Output:
+	// 1 Order 0 <nil>
+	// 3 Order 2 <nil>
+}
+
 // An application hears of its installation, proves it, and has what an integration is
 // made from.
-func ExampleVerifyInstall() {
-	var portal *bitrix24test.Portal
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-		in, err := bitrix24.ParseInstall(r.URL.Query(), body)
-		if err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		account, err := bitrix24.VerifyInstall(r.Context(), in, bitrix24.InstallOptions{ClientID: portal.ClientID(),
-			Client: &http.Client{Transport: portal.Transport()}}) // leave it out to ask the real server
-		fmt.Println(account.Portal, len(account.Credential.WebhookSecrets), err)
-	})
-	portal = bitrix24test.New(bitrix24test.Options{Callback: "https://app.example.net/install", EventTransport: bitrix24test.HandlerTransport(handler)})
+func ExampleInstallHandler() {
+	var install http.Handler
+	portal := bitrix24test.New(bitrix24test.Options{Callback: "https://app.example.net/install",
+		EventTransport: bitrix24test.HandlerTransport(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { install.ServeHTTP(w, r) }))})
+	install = bitrix24.InstallHandler(bitrix24.InstallOptions{ClientID: portal.ClientID(),
+		Client: &http.Client{Transport: portal.Transport()}}, // leave it out to ask the real server
+		func(_ http.ResponseWriter, _ *http.Request, in bitrix24.Install, account bitrix24.Account) error {
+			fmt.Println(in.Event, account.Portal, len(account.Credential.WebhookSecrets)) // store account.Credential here
+			return nil
+		})
 	portal.Install()
 	portal.Drain()
-	// Output: acme.bitrix24.com 1 <nil>
+	// Output: ONAPPINSTALL acme.bitrix24.com 1
 }

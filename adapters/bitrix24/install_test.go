@@ -72,7 +72,7 @@ func TestInstallation(t *testing.T) {
 		// The page of the application.
 		query, form := h.portal.OpenApp(12)
 		in, err = bitrix24.ParseInstall(query, []byte(form.Encode()))
-		if err != nil || in.Event != "" || in.Placement != "DEFAULT" || in.Expires.Sub(time.Now()) != time.Hour {
+		if err != nil || in.Event != "" || in.Placement != "DEFAULT" || time.Until(in.Expires) != time.Hour {
 			h.t.Fatalf("%+v, %v", in, err)
 		}
 		account, err = verify(h.t, h.portal, in)

@@ -43,8 +43,9 @@ func TestAnHourOfMixedLoad(t *testing.T) {
 		for seed := range 8 {
 			workers.Go(func() {
 				random := rand.New(rand.NewPCG(3, uint64(seed)))
-				for c := hook; ctx.Err() == nil; {
-					if c = hook; random.IntN(2) == 0 {
+				for ctx.Err() == nil {
+					c := hook
+					if random.IntN(2) == 0 {
 						c = app
 					}
 					// In the end what would have to wait beyond the deadline is refused here and not sent.
