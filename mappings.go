@@ -349,6 +349,19 @@ func (m *mapper) toLocal(records []Record) (mapped []Record, skipped int, refuse
 	return mapped, skipped, refused
 }
 
+// complete fills up what toRemote has made with what the provider's record has beside
+// it, and leaves values as they stand there that mean the same.
+func (m *mapper) complete(part, current json.RawMessage) (json.RawMessage, error) {
+	if m == nil {
+		return part, nil
+	}
+	whole, err := m.record.Complete(part, current)
+	if err != nil {
+		return nil, &Error{Op: "map back", Kind: ErrInvalid, Outcome: OutcomeNotRun, Err: err}
+	}
+	return whole, nil
+}
+
 // toRemote maps a local record back. Errors: ErrUnsupported if the mapping has no way
 // back, ErrInvalid if this record has none.
 func (m *mapper) toRemote(data json.RawMessage) (json.RawMessage, error) {

@@ -176,10 +176,48 @@ func (p *pusher) compare(ctx context.Context, it *pushed) error {
 	if known == nil {
 		return nil // nothing is known: everything is sent
 	}
-	if it.data = it.local.differing(known); len(it.data) == 0 {
+	local, err := p.inForm(it.local, known)
+	if err != nil {
+		it.op, it.err = "", err
+		return nil
+	}
+	if it.data = local.differing(known); len(it.data) == 0 {
 		it.op, it.outcome, it.reason = "", ChangeUnchanged, "the provider has these values"
 	}
 	return nil
+}
+
+// inForm is what the host gave in the form of the provider's record: completed where
+// the mapping writes only a part of an object or array, and spelled as it stands
+// there where that means the same.
+func (p *pusher) inForm(local, known fieldSet) (fieldSet, error) {
+	if p.mapper == nil || known == nil || local == nil {
+		return local, nil
+	}
+	whole, err := p.mapper.complete(local.data(), known.data())
+	if err != nil {
+		return nil, err
+	}
+	return objectOf(whole)
+}
+
+// inBothForms is inForm against the last synchronised state, or against the provider's
+// record where that has the same meaning already.
+func (p *pusher) inBothForms(local, base, remote fieldSet) (fieldSet, error) {
+	now, err := p.inForm(local, remote)
+	if err != nil || base == nil || p.mapper == nil {
+		return now, err
+	}
+	before, err := p.inForm(local, base)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range now {
+		if sameJSON(value, remote[name]) {
+			before[name] = value
+		}
+	}
+	return before, nil
 }
 
 // base opens the last synchronised state of a record; nil if it is not kept.
@@ -212,7 +250,13 @@ func (p *pusher) merge(ctx context.Context, it *pushed, base fieldSet) error {
 	case it.change.Deleted:
 		return p.resolve(ctx, it, p.conflictOf(it, ConflictLocalDeleted, nil))
 	default:
-		m := threeWay(base, it.local, fieldsOf(*it.remote))
+		remote := fieldsOf(*it.remote)
+		local, err := p.inBothForms(it.local, base, remote)
+		if err != nil {
+			it.op, it.err = "", err
+			return nil
+		}
+		m := threeWay(base, local, remote)
 		it.data, it.take = m.push, m.take
 		if len(m.conflicts) > 0 {
 			return p.resolve(ctx, it, p.conflictOf(it, ConflictFields, m.conflicts))

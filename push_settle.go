@@ -264,7 +264,7 @@ func (p *pusher) newState(ctx context.Context, it *pushed, state RecordState) (R
 		}
 	}
 	state.Pushed = Digest{}
-	if base == nil || len(it.local.differing(base)) == 0 { // the provider has what the host gave
+	if local, err := p.inForm(it.local, base); base == nil || (err == nil && len(local.differing(base)) == 0) { // the provider has what the host gave
 		state.Pushed = sentDigest(it.local, state.Accepted)
 	}
 	return state, nil

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -13,6 +14,9 @@ import (
 // members of the objects that it enters, also of an array's elements, element by element; other elements of
 // the arrays that it enters by index or selection; and elements that the mapping's Where had
 // left out on the way here. A null in place of an indexed element leaves the element as it is.
+// A value of an inverse that means the same as the one that stands there (9 and "9", 10.5 and
+// 10.50, an instant in another zone, a default for nothing) is written as it stands there, so
+// that it is no change.
 //
 // A current that is nil or null completes nothing. The error matches [ErrRecord].
 func (c *Compiled) Overlay(result, current json.RawMessage) (json.RawMessage, error) {
@@ -48,9 +52,11 @@ type overlay struct {
 // value writes a result's value at a place that current has too.
 func (o *overlay) value(n *outNode, p *program, value, current json.RawMessage) {
 	switch {
+	case n != nil && n.leaf >= 0 && p.fields[n.leaf].standsThere(value, current):
+		o.out = append(o.out, current...)
 	case n == nil || len(current) == 0 || current[0] != value[0]: // of another kind, or nothing
 		o.out = append(o.out, value...)
-	case n.leaf >= 0 && value[0] == '[':
+	case n.leaf >= 0 && p.fields[n.leaf].sequence && value[0] == '[':
 		o.sequence(&p.fields[n.leaf], value, current)
 	case n.leaf < 0 && n.array && value[0] == '[':
 		o.elements(n, p, value, current)
@@ -58,6 +64,20 @@ func (o *overlay) value(n *outNode, p *program, value, current json.RawMessage) 
 		o.members(n, p, value, current, false)
 	default:
 		o.out = append(o.out, value...)
+	}
+}
+
+// standsThere says whether a value of an inverse's field means the same as current.
+func (f *field) standsThere(value, current json.RawMessage) bool {
+	switch {
+	case f.origin == nil || len(current) == 0:
+		return false
+	case f.origin.isNothing(current): // a default had filled it
+		return f.origin.isNothing(value) || f.origin.fallback != nil && bytes.Equal(value, f.origin.fallback)
+	case f.origin.isNothing(value):
+		return false
+	default:
+		return !f.sequence && f.origin.same(current, value)
 	}
 }
 
@@ -147,10 +167,6 @@ func (o *overlay) sequence(f *field, result, current json.RawMessage) {
 	if f.origin != nil && f.origin.where != nil {
 		where, slots = f.origin.where, make([]json.RawMessage, f.origin.table.slots)
 	}
-	if where == nil && f.each == nil {
-		o.out = append(o.out, result...)
-		return
-	}
 	now := o.elementsOf(result)
 	o.out = append(o.out, '[')
 	start := len(o.out)
@@ -173,11 +189,14 @@ func (o *overlay) sequence(f *field, result, current json.RawMessage) {
 }
 
 func (o *overlay) element(f *field, element, current json.RawMessage) {
-	if f.each != nil && element[0] == '{' && current[0] == '{' {
+	switch {
+	case f.each != nil && element[0] == '{' && current[0] == '{':
 		o.members(&f.each.out, f.each, element, current, false)
-		return
+	case f.each == nil && f.origin != nil && f.origin.same(current, element):
+		o.out = append(o.out, current...)
+	default:
+		o.out = append(o.out, element...)
 	}
-	o.out = append(o.out, element...)
 }
 
 func (o *overlay) comma(start int) {

@@ -53,8 +53,16 @@ func TestOverlay(t *testing.T) {
 		"more": {[]mapping.Field{phones}, `{"phones":[{"number":"9","type":"PHONE"}]}`, `{"fm":[{"id":2,"type":"EMAIL"}]}`, `{"fm":[{"id":2,"type":"EMAIL"},{"value":"9","type":"PHONE"}]}`},
 		"scalars that where leaves out": {[]mapping.Field{{From: "l", To: "l", List: true, Where: &mapping.Condition{Greater: mapping.Of(9)}}},
 			`{"l":[20,30]}`, `{"l":[1,10,2]}`, `{"l":[1,20,2,30]}`},
-		"repeated names": {[]mapping.Field{{From: "x.a", To: "a"}}, `{"a":1}`, `{"x":{"b":1,"b":2,"a":3}}`, `{"x":{"b":2,"a":1}}`},
-		"no record":      {[]mapping.Field{{From: "x.a", To: "a"}}, `{"a":1}`, ``, `{"x":{"a":1}}`},
+		"the same in another form": {[]mapping.Field{{From: "id", To: "id", Type: mapping.ID}, {From: "sum", To: "sum", Type: mapping.Decimal}, {From: "at", To: "at", Type: mapping.Time},
+			{From: "day", To: "day", Type: mapping.Date}, {From: "x.no", To: "no", Type: mapping.Date}, {From: "ids", To: "ids", List: true, Type: mapping.ID},
+			{From: "lines", To: "lines", Each: []mapping.Field{{From: "n", To: "n", Type: mapping.Integer}}}},
+			`{"id":"7","sum":"10.50","at":"2026-01-01T10:00:00Z","day":"2026-01-01","no":null,"ids":["1","2"],"lines":[{"n":1}]}`,
+			`{"id":7,"sum":10.5,"at":"2026-01-01T07:00:00-03:00","day":"2026-01-01T03:00:00+03:00","x":{"no":""},"ids":[1,"3"],"lines":[{"n":"1"}]}`,
+			`{"id":7,"sum":10.5,"at":"2026-01-01T07:00:00-03:00","day":"2026-01-01T03:00:00+03:00","x":{"no":""},"ids":[1,"2"],"lines":[{"n":"1"}]}`},
+		"a default for nothing":   {[]mapping.Field{{From: "a", To: "a", Default: mapping.Of("?")}}, `{"a":"?"}`, `{"a":null}`, `{"a":null}`},
+		"a default for something": {[]mapping.Field{{From: "a", To: "a", Default: mapping.Of("?")}}, `{"a":"?"}`, `{"a":"x"}`, `{"a":"?"}`},
+		"repeated names":          {[]mapping.Field{{From: "x.a", To: "a"}}, `{"a":1}`, `{"x":{"b":1,"b":2,"a":3}}`, `{"x":{"b":2,"a":1}}`},
+		"no record":               {[]mapping.Field{{From: "x.a", To: "a"}}, `{"a":1}`, ``, `{"x":{"a":1}}`},
 	} {
 		back := inverse(t, mapping.Mapping{Name: "n", Fields: test.fields})
 		part, err := back.Apply(json.RawMessage(test.local))
