@@ -5,6 +5,9 @@ import (
 	"testing"
 )
 
+// CheckDocumented is Documented for a file that may be wrong.
+var CheckDocumented = documented
+
 // Failures makes the checks whose names begin with only, until one reports
 // something with those words. It returns all that was reported until then.
 func Failures(t *testing.T, h Harness, only, words string) (failures []string, found bool) {

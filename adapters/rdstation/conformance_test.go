@@ -47,6 +47,12 @@ func oauthCredential(a *rdstationtest.Account, p rdstationtest.Product) (enlace.
 		enlace.OAuthApp{ClientID: app.ClientID, ClientSecret: enlace.NewSecret(app.ClientSecret)}
 }
 
+func TestDocumented(t *testing.T) {
+	for _, adapter := range []enlace.IntegrationAdapter{&rdstation.Marketing{}, rdstation.CRM{}, rdstation.CRMv1{}} {
+		adaptertest.Documented(t, adapter, "../../docs/providers/rdstation.md")
+	}
+}
+
 const crmDelivery = `{"event_name":"crm_deal_updated","document":{"id":"650878567482d9c0c7002050","name":"Forno 10 bandejas"},` +
 	`"event_timestamp":"2025-10-02T13:20:00.000Z","transaction_uuid":"0e1f2a3b-4c5d-4e6f-8a9b-0c1d2e3f4a5b"}`
 

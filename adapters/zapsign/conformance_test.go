@@ -25,6 +25,10 @@ const (
 	touchable        = 9 // signers of the document that is read first
 )
 
+func TestDocumented(t *testing.T) {
+	adaptertest.Documented(t, zapsign.Adapter{}, "../../docs/providers/zapsign.md")
+}
+
 func TestAdapter(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Harness{
 		Adapter:  func() enlace.IntegrationAdapter { return zapsign.Adapter{} },
