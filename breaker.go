@@ -2,6 +2,8 @@ package enlace
 
 import (
 	"errors"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -78,6 +80,37 @@ func (b *breaker) report(err error) {
 // refusal, a limit or the caller's end.
 func outOfOrder(err error) bool {
 	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrCanceled)
+}
+
+// The operations that have breakers.
+const (
+	pushOperation = "push"             // at the usual address
+	pushElsewhere = "push, other host" // at the alternative one
+)
+
+// alternativeURL is where an account is called while pushes to its usual address
+// fail; nil to call it there.
+func (s *Service) alternativeURL(d Descriptor, in Integration, values settings, scheme AuthScheme) *url.URL {
+	if _, secret := scheme.(SecretURL); secret || d.AlternativeURL == "" || values["apiUrl"] != "" || s.breaker(in.Ref, pushOperation).ready() {
+		return nil
+	}
+	raw, err := expand(d.AlternativeURL, d.placeholders(values))
+	if err != nil {
+		return nil
+	}
+	u, err := parseBaseURL(raw)
+	if err != nil || s.checkEgress(u) != nil {
+		return nil
+	}
+	if !strings.HasSuffix(u.Path, "/") {
+		u.Path += "/"
+	}
+	return u
+}
+
+// pushable says whether there is an address at which pushes are not known to fail.
+func (s *Service) pushable(d Descriptor, ref Ref) bool {
+	return s.breaker(ref, pushOperation).ready() || (d.AlternativeURL != "" && s.breaker(ref, pushElsewhere).ready())
 }
 
 type breakerKey struct {

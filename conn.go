@@ -33,6 +33,7 @@ type Conn struct {
 	integration Integration
 	settings    settings
 	base        *url.URL
+	pushes      string // the breaker's name for pushes over this base
 	scheme      AuthScheme
 	quota       *quota
 	sender      transport.Sender
@@ -302,7 +303,11 @@ func (s *Service) newConn(adapter IntegrationAdapter, in Integration, cred Crede
 	if err := s.checkEgress(base); err != nil {
 		return nil, err
 	}
-	c := &Conn{service: s, adapter: adapter, descriptor: d, provider: d.Name, integration: in, settings: values,
+	pushes := pushOperation
+	if other := s.alternativeURL(d, in, values, scheme); other != nil {
+		base, pushes = other, pushElsewhere
+	}
+	c := &Conn{pushes: pushes, service: s, adapter: adapter, descriptor: d, provider: d.Name, integration: in, settings: values,
 		base: base, scheme: scheme, quota: s.quotaOf(d, in, base.Host), stored: stored}
 	c.credential.Store(&cred)
 	c.sender = transport.Sender{

@@ -43,17 +43,22 @@ type IntegrationAdapter interface {
 // Descriptor says what a provider is and what its adapter can do with it. It is
 // data: forms, validation, documentation and the admin pages are made from it.
 type Descriptor struct {
-	Name     string       // registry key: a lower-case letter, then letters, digits and underscores
-	Title    string       // for people
-	Version  string       // of the adapter, semantic
-	DocsURL  string       // where the provider documents its API
-	BaseURL  string       // of the API; may hold {placeholders} filled from settings
-	Features []Feature    // what a product can do with it
-	Auth     []AuthScheme // accepted ways to authenticate, preferred first
-	Settings []Field      // non-secret settings beside the common ones (see [CommonSettings])
-	Entities []Entity     // what can be read and written
-	Limits   Limits       // published limits of one account
-	Webhooks WebhookTerms // how events are delivered; the zero value is the usual
+	Name    string // registry key: a lower-case letter, then letters, digits and underscores
+	Title   string // for people
+	Version string // of the adapter, semantic
+	DocsURL string // where the provider documents its API
+	BaseURL string // of the API; may hold {placeholders} filled from settings
+	// AlternativeURL is another address of the same API, with the same placeholders;
+	// empty if there is none. Accounts are called there while BaseURL does not answer,
+	// unless the setting apiUrl or a secret URL says where to call. Credentials go to
+	// both hosts.
+	AlternativeURL string
+	Features       []Feature    // what a product can do with it
+	Auth           []AuthScheme // accepted ways to authenticate, preferred first
+	Settings       []Field      // non-secret settings beside the common ones (see [CommonSettings])
+	Entities       []Entity     // what can be read and written
+	Limits         Limits       // published limits of one account
+	Webhooks       WebhookTerms // how events are delivered; the zero value is the usual
 	// Environments are the provider's worlds, such as production and sandbox, the
 	// usual one first. If there are any, the common setting "environment" chooses
 	// one. A credential is bound to the host of the environment it was entered
@@ -432,6 +437,9 @@ func checkDescriptor(d Descriptor, c Capability) error {
 	var faults ValidationError
 	if !nameGrammar(d.Name) {
 		faults.add("Name", "not a registry key", "a lower-case letter, then lower-case letters, digits and underscores, 64 at most")
+	}
+	if d.AlternativeURL != "" && !strings.HasPrefix(d.AlternativeURL, "https://") {
+		faults.add("AlternativeURL", "not an https URL", "another address of the API, or none")
 	}
 	if len(d.Auth) == 0 {
 		faults.add("Auth", "missing", "at least one AuthScheme")

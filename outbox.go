@@ -198,13 +198,14 @@ const forgetChunk = 1000 // rows that are removed by one statement
 // drainOutbox pushes what waits of one entity, if it is anybody's turn.
 func (s *Service) drainOutbox(ctx context.Context, key OutgoingKey) error {
 	in, err := s.Get(ctx, key.Ref)
-	if err != nil || !in.Enabled || !s.breaker(key.Ref, "push").ready() {
+	if err != nil || !in.Enabled {
 		return err
 	}
-	source, err := s.outboxOf(in)
-	if err != nil {
+	adapter, err := s.config.Registry.Lookup(in.Provider)
+	if err != nil || !s.pushable(adapter.Describe(), key.Ref) {
 		return err
 	}
+	source := s.outboxOf(adapter)
 	_, err = s.Sync(ctx, key.Ref, SyncOptions{Direction: Push, Entities: []string{key.Entity}, Source: source})
 	if errors.Is(err, ErrConflict) {
 		return nil // another run of the entity is under way
@@ -213,16 +214,12 @@ func (s *Service) drainOutbox(ctx context.Context, key OutgoingKey) error {
 }
 
 // outboxOf gives as many changes at a time as one request takes.
-func (s *Service) outboxOf(in Integration) (*outbox, error) {
-	adapter, err := s.config.Registry.Lookup(in.Provider)
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) outboxOf(adapter IntegrationAdapter) *outbox {
 	o := &outbox{service: s, limiter: rate.NewLimiter(rate.Inf, 1), page: maxBatch(adapter)}
 	if perSecond := adapter.Describe().Limits.PerSecond; perSecond > 0 {
 		o.limiter.SetLimit(rate.Limit(perSecond * drainShare))
 	}
-	return o, nil
+	return o
 }
 
 // outbox is the Source of what waits in it.

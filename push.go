@@ -248,7 +248,7 @@ func maxBatch(a IntegrationAdapter) int {
 // write carries out one batch: its intents are durable before the request, and
 // what became of it before the next step.
 func (p *pusher) write(ctx context.Context, items []*pushed) error {
-	guard := p.service.breaker(p.integration.Ref, "push")
+	guard := p.service.breaker(p.integration.Ref, p.conn.pushes)
 	if !guard.allow() {
 		for _, it := range items {
 			it.err = errBreakerOpen

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -410,4 +412,54 @@ func TestEnqueueIsInTheHostsTransaction(t *testing.T) {
 	if d.remote(t)["x"] == nil {
 		t.Error("it was not pushed")
 	}
+}
+
+// elsewhere is the fake adapter of a provider with two addresses.
+type elsewhere struct{ fake.Adapter }
+
+func (e elsewhere) Describe() enlace.Descriptor {
+	d := e.Adapter.Describe()
+	d.AlternativeURL = "https://two.example/v1"
+	return d
+}
+
+// twoHosts serves the alternative address while the usual one is down.
+type twoHosts struct {
+	*fake.Provider
+	down  bool
+	other int
+}
+
+func (h *twoHosts) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == "two.example" {
+		h.other++
+		r = r.Clone(r.Context())
+		r.URL.Host = fake.Host
+	} else if h.down {
+		return nil, &net.OpError{Op: "dial", Err: errors.New("unreachable")}
+	}
+	return h.Provider.RoundTrip(r)
+}
+
+func TestAlternativeAddressWhileTheUsualOneIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := fake.New(fake.Options{})
+		hosts := &twoHosts{Provider: p, down: true}
+		d := newDesk(t, p, func(c *enlace.Config) {
+			c.Registry, c.Transport = enlace.NewRegistry(elsewhere{}), hosts
+		})
+		d.fill(300)
+		checkCounts(t, d.mustPush(t), enlace.PushResults{Read: 300, Queued: 300})
+		d.run(t, time.Minute)
+		if n := len(d.remote(t)); n != 300 || hosts.other == 0 || p.Effects(fake.OpCreate) != 300 {
+			t.Errorf("%d contacts by %d creates, %d requests to the other address", n, p.Effects(fake.OpCreate), hosts.other)
+		}
+		hosts.down, hosts.other = false, 0
+		time.Sleep(time.Hour)
+		d.set("c0001", map[string]any{"email": "x"})
+		checkCounts(t, d.mustPush(t), enlace.PushResults{Read: 1, Updated: 1})
+		if hosts.other != 0 {
+			t.Error("the usual address is not used again")
+		}
+	})
 }
