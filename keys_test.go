@@ -281,6 +281,38 @@ func TestRotate(t *testing.T) {
 	})
 }
 
+// What is sealed beside the credentials outlives the key that sealed it, and one
+// record that does not open keeps the old key.
+func TestRotateSealsRecordsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		service := must(enlace.New(enlace.Config{Registry: enlace.NewRegistry(), Store: store,
+			Keys: managed(t, store, enlace.NewLocalWrapper(newKey(t)))}))(t)
+		place := enlace.RecordPlace{Ref: enlace.Ref{Tenant: "acme", ID: "one"}, Kind: "base", Name: "deals/5"}
+		body := must(service.Safe().SealRecord(t.Context(), place, []byte("body")))(t)
+		save := func(id string, data []byte, keyID uint64) {
+			states := []enlace.RecordState{{ID: id, Base: data, BaseKeyID: keyID, Presence: enlace.RecordPresent}}
+			if err := store.SaveRecordStates(t.Context(), place.Ref, "deals", states); err != nil {
+				t.Fatal(err)
+			}
+		}
+		save("5", body.Data, body.KeyID)
+		result, err := service.RotateKeys(t.Context(), enlace.RotateOptions{Soak: -1})
+		if err != nil || result.Records != 1 || len(result.Destroyed) != 1 {
+			t.Fatalf("%+v, %v; want one record sealed anew and the old key destroyed", result, err)
+		}
+		states := must(store.LoadRecordStates(t.Context(), place.Ref, "deals", []string{"5"}))(t)
+		if got, err := service.Safe().OpenRecord(t.Context(), place, states[0].Base); string(got) != "body" || err != nil {
+			t.Errorf("after the rotation: %q, %v", got, err)
+		}
+		save("6", body.Data, body.KeyID) // sealed for another place
+		result, err = service.RotateKeys(t.Context(), enlace.RotateOptions{Soak: -1})
+		if err != nil || result.UnopenedRecords != 1 || len(result.Disabled)+len(result.Destroyed) != 0 {
+			t.Errorf("%+v, %v; want the key kept for the record that does not open", result, err)
+		}
+	})
+}
+
 // A rotation that was cut off goes on, and everything can be read meanwhile.
 func TestRotateResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ type RotateOptions struct {
 	AnnounceWait time.Duration
 	// Batch is how many credentials are sealed anew in one commit. Defaults to 500.
 	Batch int
-	// PerSecond bounds how many credentials are sealed anew in a second. Defaults to no bound.
+	// PerSecond bounds how many credentials or records are sealed anew in a second. Defaults to no bound.
 	PerSecond int
 	// Soak is how long an old key stays disabled, and could be enabled again,
 	// before a later call destroys it. Defaults to 14 days; less than 0 destroys at once.
@@ -42,25 +42,30 @@ const (
 type RotateProgress struct {
 	Step     RotateStep
 	Resealed int // credentials sealed anew so far
+	Records  int // other sealed records, such as deliveries, sealed anew so far
 }
 
 // RotateResult is what a rotation did.
 type RotateResult struct {
 	Primary  uint64 // id of the key that seals now
 	Resealed int    // credentials sealed anew
+	Records  int    // other sealed records sealed anew: deliveries, journal entries, last states
 	// Unopened are credentials that do not open, 100 at most: their integration
 	// was deleted or points at another host. They keep the old keys from being
 	// disabled. Connect those integrations again, or delete the credentials.
-	Unopened  []CredentialKey
-	Disabled  []uint64 // keys that open nothing any more
-	Destroyed []uint64 // keys that are gone for good
+	Unopened []CredentialKey
+	// UnopenedRecords counts other records that do not open. They keep the old keys
+	// from being disabled too.
+	UnopenedRecords int
+	Disabled        []uint64 // keys that open nothing any more
+	Destroyed       []uint64 // keys that are gone for good
 }
 
 // maxUnopened bounds RotateResult.Unopened.
 const maxUnopened = 100
 
 // RotateKeys replaces the primary key while everything runs: it announces a new
-// key, promotes it, seals every credential anew, verifies that nothing is left
+// key, promotes it, seals every credential and every other sealed record anew, verifies that nothing is left
 // behind, disables the old keys, and destroys those whose soak is over. It can be
 // cut off at any point and called again: it goes on where it stopped. Until the
 // old keys are disabled every credential opens with what is there.
@@ -116,7 +121,7 @@ func (s *Safe) Rotate(ctx context.Context, hostOf func(context.Context, Credenti
 		return RotateResult{}, err
 	}
 	result, err := s.Reseal(ctx, hostOf, o)
-	if err != nil || len(result.Unopened) > 0 {
+	if err != nil || len(result.Unopened) > 0 || result.UnopenedRecords > 0 {
 		return result, err
 	}
 	return result, retire(ctx, keys, o, &result)
@@ -143,6 +148,9 @@ func (s *Safe) Reseal(ctx context.Context, hostOf func(context.Context, Credenti
 			return sweep.result, err
 		}
 		left, err := sweep.verify(ctx)
+		if err == nil {
+			err = sweep.records(ctx)
+		}
 		if err != nil || left == 0 {
 			return sweep.result, err
 		}
@@ -281,13 +289,75 @@ func (w *sweep) pass(ctx context.Context, sealedBy uint64) error {
 		}
 		w.result.Resealed += n
 		w.options.Progress(RotateProgress{Step: RotateSweep, Resealed: w.result.Resealed})
-		if rate := w.options.PerSecond; rate > 0 {
-			due := time.Duration(len(values)) * time.Second / time.Duration(rate)
-			if err := pause(ctx, due-time.Since(started)); err != nil {
-				return err
-			}
+		if err := w.pace(ctx, len(values), started); err != nil {
+			return err
 		}
 	}
+}
+
+// records seals anew what is sealed beside the credentials, until nothing of
+// another key is left. A walk may miss what is written behind it.
+func (w *sweep) records(ctx context.Context) error {
+	if w.safe.records == nil {
+		return nil
+	}
+	for {
+		before := w.result.Records
+		w.result.UnopenedRecords = 0
+		if err := w.recordPass(ctx); err != nil || w.result.Records == before {
+			return err
+		}
+	}
+}
+
+func (w *sweep) recordPass(ctx context.Context) error {
+	for after := ""; ; {
+		started := time.Now()
+		values, err := w.safe.records.RecordsNotSealedBy(ctx, w.primary.ID(), after, w.options.Batch)
+		if err != nil {
+			return wrap("list sealed records", ErrStore, err)
+		}
+		if len(values) == 0 {
+			return nil
+		}
+		after = values[len(values)-1].Position
+		var old, anew []StoredRecord
+		for _, v := range values {
+			plain, err := w.safe.OpenRecord(ctx, v.Place, v.Data)
+			if errors.Is(err, ErrKeyUnavailable) {
+				return err
+			}
+			if err != nil {
+				w.result.UnopenedRecords++
+				continue
+			}
+			next := v
+			next.Data, err = seal.Seal(w.primary.key, seal.PurposeRecord, v.Place.context(), plain)
+			if err != nil {
+				return err
+			}
+			next.KeyID = w.primary.ID()
+			old, anew = append(old, v), append(anew, next)
+		}
+		n, err := w.safe.records.ResealRecords(ctx, old, anew)
+		if err != nil {
+			return wrap("reseal records", ErrStore, err)
+		}
+		w.result.Records += n
+		w.options.Progress(RotateProgress{Step: RotateSweep, Resealed: w.result.Resealed, Records: w.result.Records})
+		if err := w.pace(ctx, len(values), started); err != nil {
+			return err
+		}
+	}
+}
+
+// pace waits until so many values are allowed since started.
+func (w *sweep) pace(ctx context.Context, values int, started time.Time) error {
+	if w.options.PerSecond <= 0 {
+		return nil
+	}
+	due := time.Duration(values) * time.Second / time.Duration(w.options.PerSecond)
+	return pause(ctx, due-time.Since(started))
 }
 
 // current says whether the primary key has sealed the value, by its own header.

@@ -25,8 +25,9 @@ const (
 // integration is pointed at another host, does not open. It is safe for
 // concurrent use.
 type Safe struct {
-	store CredentialStore
-	keys  KeySource
+	store   CredentialStore
+	records RecordResealer // what else the keys have sealed; nil for a safe without a service
+	keys    KeySource
 
 	mu      sync.RWMutex
 	cache   map[CredentialKey]opened

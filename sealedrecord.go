@@ -34,3 +34,26 @@ func (s *Safe) OpenRecord(ctx context.Context, p RecordPlace, sealed []byte) ([]
 	data, err := openSealed(ctx, s.keys, seal.PurposeRecord, p.context(), sealed)
 	return data, wrapKey("open record", err)
 }
+
+// StoredRecord is a sealed piece of data with its place.
+type StoredRecord struct {
+	Place    RecordPlace
+	Data     []byte
+	KeyID    uint64 // the key that sealed Data; a hint, not trusted
+	Position string // where the store's walk stands; for the next call
+}
+
+// RecordResealer lets sealed records be sealed anew, by a new root key, while they
+// are in use.
+type RecordResealer interface {
+	// RecordsNotSealedBy returns up to limit sealed records, of all tenants and
+	// kinds, whose KeyID is another than keyID, behind the position after, whose
+	// zero value is the beginning.
+	RecordsNotSealedBy(ctx context.Context, keyID uint64, after string, limit int) ([]StoredRecord, error)
+
+	// ResealRecords replaces Data and KeyID of each record of old, of which anew
+	// has the successor at the same index, if Data is still the old one. What has
+	// changed or gone meanwhile is left alone. Versions stay: the content is the
+	// same. It returns how many were replaced.
+	ResealRecords(ctx context.Context, old, anew []StoredRecord) (int, error)
+}

@@ -171,6 +171,7 @@ func New(cfg Config) (*Service, error) {
 		credentials = cfg.Store
 	}
 	s.safe = NewSafe(credentials, cfg.Keys)
+	s.safe.records = cfg.Store
 	s.prepareWebhooks(cfg.Webhooks.withDefaults())
 	// No limit of its own for the headers: a provider may work as long on a request
 	// as the integration's timeout allows.

@@ -43,6 +43,7 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Leases", leaseChecks},
 		{"Mappings", mappingChecks},
 		{"Transactions", transactionChecks},
+		{"ResealRecords", resealRecordChecks},
 		{"Inbox", inboxChecks},
 		{"Audit", auditChecks},
 		{"Push", pushChecks},
