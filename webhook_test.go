@@ -144,7 +144,7 @@ func (h *hookHost) deliver(bodies ...string) {
 
 func (h *hookHost) deliveries() []enlace.StoredDelivery {
 	h.t.Helper()
-	list, _, err := h.config.Store.Deliveries(h.t.Context(), enlace.DeliveryQuery{Tenant: h.in.Tenant})
+	list, _, err := h.config.Store.Deliveries(h.t.Context(), enlace.DeliveryQuery{Tenant: h.in.Tenant, Limit: 1000})
 	if err != nil {
 		h.t.Fatal(err)
 	}
