@@ -43,6 +43,7 @@ func (s *Service) backgroundLoops() []loop {
 		{"process webhook deliveries", dispatchInterval, s.dispatch},
 		{"bring in spilled webhook deliveries", spillInterval, s.drainSpill},
 		{"prune the inbox", pruneInterval, s.pruneInbox},
+		{"drain events that providers keep", pollInterval, s.drainAllEvents},
 	}
 }
 

@@ -233,7 +233,7 @@ func TestDeliveriesDie(t *testing.T) {
 		if n := tries.Load(); n != 4 {
 			t.Errorf("%d tries, want 4", n)
 		}
-		groups := must(h.store.DeadLetters(t.Context(), "acme", ""))(t)
+		groups := must(h.store.DeadDeliveries(t.Context(), "acme", ""))(t)
 		kinds := map[string]int{}
 		for _, g := range groups {
 			kinds[g.Kind] = g.Count
@@ -370,7 +370,7 @@ func TestSinkRefusesOneRecord(t *testing.T) {
 			time.Sleep(time.Hour)
 			stop()
 			l.check(t, "given", "deals 1", "deals 3")
-			dead := must(h.store.DeadLetters(t.Context(), "acme", h.in.ID))(t)
+			dead := must(h.store.DeadDeliveries(t.Context(), "acme", h.in.ID))(t)
 			if len(dead) != 1 || dead[0].Kind != "sink" || dead[0].Count != 1 {
 				t.Errorf("dead letters: %+v", dead)
 			}

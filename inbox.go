@@ -87,9 +87,9 @@ type InboxStore interface {
 	// Deliveries returns those that match q, newest first and without Sealed, and
 	// the cursor of the next page, which is empty after the last one.
 	Deliveries(ctx context.Context, q DeliveryQuery) ([]StoredDelivery, string, error)
-	// DeadLetters counts dead deliveries of a tenant, or of one integration, by
+	// DeadDeliveries counts dead deliveries of a tenant, or of one integration, by
 	// integration and kind; most first.
-	DeadLetters(ctx context.Context, tenant, integration string) ([]DeadLetterGroup, error)
+	DeadDeliveries(ctx context.Context, tenant, integration string) ([]DeadDeliveryGroup, error)
 
 	// MarkEvents stores keys of events and returns those that were not there.
 	MarkEvents(ctx context.Context, ref Ref, keys []string) (fresh []string, err error)
@@ -122,8 +122,8 @@ type DeliveryQuery struct {
 	Limit       int           // page size; 0 is 100, more than 1,000 is 1,000
 }
 
-// DeadLetterGroup counts dead deliveries with one cause.
-type DeadLetterGroup struct {
+// DeadDeliveryGroup counts dead deliveries with one cause.
+type DeadDeliveryGroup struct {
 	Ref    Ref       `json:"integration"`
 	Kind   string    `json:"kind"`
 	Count  int       `json:"count"`

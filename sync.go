@@ -388,6 +388,7 @@ func (p *entityPull) accept(ctx context.Context, page Page, cut bool) error {
 		if err := p.saveCheckpoint(ctx, page); err != nil {
 			return err
 		}
+		r.service.noteChanges(ctx, r.integration, p.entity, page.Records)
 		r.service.observe(ctx, PageSynced{Ref: r.integration.Ref, Provider: r.conn.provider, RunID: r.record.ID,
 			Entity: p.entity, Records: len(page.Records)})
 	}

@@ -201,10 +201,10 @@ func (s *Store) Deliveries(ctx context.Context, q enlace.DeliveryQuery) ([]enlac
 	return cut, next, nil
 }
 
-// DeadLetters implements [enlace.InboxStore].
-func (s *Store) DeadLetters(ctx context.Context, tenant, integration string) ([]enlace.DeadLetterGroup, error) {
-	return selectAll(ctx, s, "dead letters", func(row Row) (enlace.DeadLetterGroup, error) {
-		g := enlace.DeadLetterGroup{Ref: enlace.Ref{Tenant: tenant}}
+// DeadDeliveries implements [enlace.InboxStore].
+func (s *Store) DeadDeliveries(ctx context.Context, tenant, integration string) ([]enlace.DeadDeliveryGroup, error) {
+	return selectAll(ctx, s, "dead letters", func(row Row) (enlace.DeadDeliveryGroup, error) {
+		g := enlace.DeadDeliveryGroup{Ref: enlace.Ref{Tenant: tenant}}
 		err := row.Scan(&g.Ref.ID, &g.Kind, &g.Count, instant{&g.Latest})
 		return g, err
 	}, deadLetters, tenant, integration, integration)

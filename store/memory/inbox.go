@@ -210,13 +210,13 @@ func (s *Store) Deliveries(ctx context.Context, q enlace.DeliveryQuery) ([]enlac
 	return bare(cut), next, nil
 }
 
-// DeadLetters implements [enlace.InboxStore].
-func (s *Store) DeadLetters(ctx context.Context, tenant, integration string) ([]enlace.DeadLetterGroup, error) {
+// DeadDeliveries implements [enlace.InboxStore].
+func (s *Store) DeadDeliveries(ctx context.Context, tenant, integration string) ([]enlace.DeadDeliveryGroup, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.end(ctx)
-	groups := map[inboxKey]enlace.DeadLetterGroup{}
+	groups := map[inboxKey]enlace.DeadDeliveryGroup{}
 	for _, d := range s.deliveries.all() {
 		if d.State != enlace.DeliveryDead || d.Ref.Tenant != tenant || (integration != "" && d.Ref.ID != integration) {
 			continue
@@ -228,11 +228,11 @@ func (s *Store) DeadLetters(ctx context.Context, tenant, integration string) ([]
 		}
 		groups[inboxKey{d.Ref, d.Kind}] = g
 	}
-	var all []enlace.DeadLetterGroup
+	var all []enlace.DeadDeliveryGroup
 	for _, g := range groups {
 		all = append(all, g)
 	}
-	slices.SortFunc(all, func(a, b enlace.DeadLetterGroup) int {
+	slices.SortFunc(all, func(a, b enlace.DeadDeliveryGroup) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Ref.ID, b.Ref.ID), cmp.Compare(a.Kind, b.Kind))
 	})
 	return all, nil

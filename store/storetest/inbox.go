@@ -285,13 +285,13 @@ func inboxDeadLetters(t *testing.T, s enlace.Store) {
 	add(two, "d4", "sink", enlace.DeliveryDead, base)
 	add(one, "d5", "sink", enlace.DeliveryFailed, base)
 	add(ref("globex", "i1"), "d6", "sink", enlace.DeliveryDead, base)
-	groups, err := s.DeadLetters(t.Context(), "acme", "")
-	noError(t, "DeadLetters counts", err)
-	equal(t, "DeadLetters counts by integration and kind, most first", groups, []enlace.DeadLetterGroup{
+	groups, err := s.DeadDeliveries(t.Context(), "acme", "")
+	noError(t, "DeadDeliveries counts", err)
+	equal(t, "DeadDeliveries counts by integration and kind, most first", groups, []enlace.DeadDeliveryGroup{
 		{Ref: one, Kind: "sink", Count: 2, Latest: base.Add(time.Hour)}, {Ref: one, Kind: "protocol", Count: 1, Latest: base}, {Ref: two, Kind: "sink", Count: 1, Latest: base}})
-	groups, err = s.DeadLetters(t.Context(), "acme", "i2")
-	noError(t, "DeadLetters of one integration", err)
-	equal(t, "DeadLetters of one integration", groups, []enlace.DeadLetterGroup{{Ref: two, Kind: "sink", Count: 1, Latest: base}})
+	groups, err = s.DeadDeliveries(t.Context(), "acme", "i2")
+	noError(t, "DeadDeliveries of one integration", err)
+	equal(t, "DeadDeliveries of one integration", groups, []enlace.DeadDeliveryGroup{{Ref: two, Kind: "sink", Count: 1, Latest: base}})
 }
 
 func inboxEndpoints(t *testing.T, s enlace.Store) {
