@@ -49,6 +49,7 @@ var (
 	_ enlace.BatchPusher        = Adapter{}
 	_ enlace.WebhookReceiver    = Adapter{}
 	_ enlace.WebhookRegistrar   = Adapter{}
+	_ enlace.EventPoller        = Adapter{}
 	_ enlace.MetadataDescriber  = Adapter{}
 	_ enlace.HealthChecker      = Adapter{}
 	_ enlace.Classifier         = Adapter{}

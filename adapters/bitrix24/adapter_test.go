@@ -23,7 +23,7 @@ func TestDescriptor(t *testing.T) {
 	}
 	d := bitrix24.Adapter{}.Describe()
 	want := enlace.CanPull | enlace.CanStreamPages | enlace.CanFetch | enlace.CanPush | enlace.CanPushBatch |
-		enlace.CanReceiveWebhooks | enlace.CanRegisterWebhooks | enlace.CanDescribeFields | enlace.CanCheckHealth | enlace.CanClassify | enlace.CanRelocate
+		enlace.CanReceiveWebhooks | enlace.CanRegisterWebhooks | enlace.CanPollEvents | enlace.CanDescribeFields | enlace.CanCheckHealth | enlace.CanClassify | enlace.CanRelocate
 	if got := enlace.CapabilitiesOf(bitrix24.Adapter{}); got != want {
 		t.Errorf("can %v, want %v", got, want)
 	}

@@ -2,12 +2,8 @@ package bitrix24_test
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -61,52 +57,4 @@ func TestGuideAgreesWithTheDescriptor(t *testing.T) {
 	if !strings.Contains(string(text), limits) {
 		t.Errorf("the limits are not %q", limits)
 	}
-}
-
-// TestCallsAreDocumented: whatever makes requests says where the portal's side of it is
-// described, and what can go wrong, or names something that does.
-func TestCallsAreDocumented(t *testing.T) {
-	names, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	calls := 0
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, declaration := range file.Decls {
-			f, ok := declaration.(*ast.FuncDecl)
-			if !ok || !f.Name.IsExported() || !takesConn(f) {
-				continue
-			}
-			calls++
-			text := strings.Join(strings.Fields(f.Doc.Text()), " ")
-			refers := strings.Contains(text, "[")
-			if !strings.Contains(text, "sheet ") && !refers {
-				t.Errorf("%s does not say where it is described", f.Name)
-			}
-			if !strings.Contains(text, "rror") && !strings.Contains(text, "Err") && !refers {
-				t.Errorf("%s does not say what can go wrong", f.Name)
-			}
-		}
-	}
-	if calls < 30 {
-		t.Errorf("%d calls", calls)
-	}
-}
-
-func takesConn(f *ast.FuncDecl) bool {
-	return slices.ContainsFunc(f.Type.Params.List, func(p *ast.Field) bool {
-		pointer, ok := p.Type.(*ast.StarExpr)
-		if !ok {
-			return false
-		}
-		selector, ok := pointer.X.(*ast.SelectorExpr)
-		return ok && selector.Sel.Name == "Conn"
-	})
 }

@@ -178,7 +178,7 @@ func Update[T Object](ctx context.Context, c *enlace.Conn, id ID, changes any) e
 }
 
 // Upsert changes the item that has the object's origin or one of its addresses, or
-// adds it; created says which. See [Adapter.Push], also for the errors.
+// adds it (sheet 5.2, 5.9); created says which. See [Adapter.Push], also for the errors.
 func Upsert[T Object](ctx context.Context, c *enlace.Conn, object T, key string) (id ID, created bool, err error) {
 	ack, err := Adapter{}.Push(ctx, c, enlace.Mutation{Entity: EntityOf[T](), Op: enlace.OpUpsert, Data: object, Key: key})
 	n, _ := parseID(ack.ID)

@@ -47,13 +47,20 @@ func UnsubscribeOffline(ctx context.Context, c *enlace.Conn, events ...string) e
 	return unbind(ctx, c, events, Subscription{Offline: true, Connector: connector(c)})
 }
 
+// maxReserved is how many entries one reader takes at once: as many as it gets when it
+// reads a set again, or those behind would be acknowledged unseen.
+const maxReserved = 50
+
 // ReserveOffline takes up to limit entries for us by event.offline.get with clear=0,
-// oldest first; 0 is 50 (sheet 6.6). Then process them, and acknowledge the set by
+// oldest first; 0 is 50, which is the most (sheet 6.6). Then process them, and acknowledge the set by
 // [ClearOffline]: that way none is lost, and after a crash [ResumeOffline] gives the
 // set again. It is sent once: after a lost answer a set may be reserved whose id nobody
-// knows, which [ReservedOffline] finds. Errors: ErrUnsupported for a webhook,
+// knows, which [ReservedOffline] finds. Errors: ErrInvalid, ErrUnsupported for a webhook,
 // ErrForbidden, and those of any call.
 func ReserveOffline(ctx context.Context, c *enlace.Conn, limit int) (OfflineSet, error) {
+	if limit < 0 || limit > maxReserved {
+		return OfflineSet{}, invalid("event.offline.get", "limit", "out of range", "0 to 50")
+	}
 	params := map[string]any{"clear": 0}
 	if limit > 0 {
 		params["limit"] = limit
@@ -128,7 +135,7 @@ func ListOffline(ctx context.Context, c *enlace.Conn) ([]OfflineEvent, error) {
 }
 
 // ReservedOffline lists the process ids of sets that are reserved and neither
-// acknowledged nor failed: those of readers at work, and of those that crashed. A
+// acknowledged nor failed (sheet 6.6): those of readers at work, and of those that crashed. A
 // reader that is the only one resumes them when it starts. Errors: as [ListOffline].
 func ReservedOffline(ctx context.Context, c *enlace.Conn) ([]string, error) {
 	list, err := ListOffline(ctx, c)
@@ -146,7 +153,7 @@ func ReservedOffline(ctx context.Context, c *enlace.Conn) ([]string, error) {
 
 // ProcessOffline reserves up to limit entries, gives them to handle, and acknowledges
 // them when it returns nil: each is handled once or, after a crash or a lost
-// acknowledgment, again. It returns the set; its Events are empty when there is nothing
+// acknowledgment, again (sheet 6.6). It returns the set; its Events are empty when there is nothing
 // to do. If handle fails the set stays reserved: give its id to [ResumeOffline].
 // Errors: handle's, and those of [ReserveOffline] and [ClearOffline].
 func ProcessOffline(ctx context.Context, c *enlace.Conn, limit int, handle func(context.Context, []OfflineEvent) error) (OfflineSet, error) {

@@ -6,6 +6,8 @@ import (
 	"github.com/enlace-go/enlace/internal/sheettest"
 )
 
+func TestCommentsNameTheirSource(t *testing.T) { sheettest.Comments(t) }
+
 // TestSheet checks the index below.
 func TestSheet(t *testing.T) {
 	sheettest.Check(t, sheetIndex, sheettest.Numbers{Letter: "F", Last: 62}, sheettest.Numbers{Letter: "T", Last: 30}, sheettest.Numbers{Letter: "Q", Last: 36})

@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// What a comment must have: the endpoint, or another function that has it; the
-// section of the sheet; and the errors.
+// What a comment must have: the endpoint (or method, as Bitrix24 says), or another
+// function that has it; the section of the sheet; and the errors.
 var comment = []struct {
 	what string
 	form *regexp.Regexp
 }{
-	{"endpoint", regexp.MustCompile(`\b(GET|POST|PUT|PATCH|DELETE)\b|\[[A-Z]\w*(\.\w+)?\]`)},
+	{"endpoint", regexp.MustCompile(`\b(GET|POST|PUT|PATCH|DELETE)\b|\b(crm|event|app|feature)\.\w|….\w|\[[A-Z]\w*(\.\w+)?\]`)},
 	{"section of the sheet", regexp.MustCompile(`(?i)\bsheet\b`)},
 	{"errors", regexp.MustCompile(`\bErr[A-Z]|[Ee]rror`)},
 }
