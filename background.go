@@ -33,7 +33,7 @@ type loop struct {
 }
 
 func (s *Service) backgroundLoops() []loop {
-	return []loop{
+	loops := []loop{
 		{"renew idle refresh tokens", keepAliveInterval, s.keepAlive},
 		{"export audit heads", auditInterval, s.exportAuditHeads},
 		{"keep metrics", time.Second, s.keepMetrics},
@@ -45,6 +45,10 @@ func (s *Service) backgroundLoops() []loop {
 		{"prune the inbox", pruneInterval, s.pruneInbox},
 		{"drain events that providers keep", pollInterval, s.drainAllEvents},
 	}
+	for range s.config.workers() {
+		loops = append(loops, loop{"carry out queued runs", lookForRuns, s.runQueued})
+	}
+	return loops
 }
 
 // repeat carries out a loop until ctx ends. A step that failed is logged and comes

@@ -38,7 +38,7 @@ type Conn struct {
 	quota       *quota
 	sender      transport.Sender
 
-	requests, retries atomic.Int64
+	requests, retries, waited atomic.Int64 // the last in nanoseconds
 
 	// stored says that the credential is in the safe; TestConnection opens
 	// accounts whose credential is not saved yet.
@@ -311,7 +311,7 @@ func (s *Service) newConn(adapter IntegrationAdapter, in Integration, cred Crede
 		base: base, scheme: scheme, quota: s.quotaOf(d, in, base.Host), stored: stored}
 	c.credential.Store(&cred)
 	c.sender = transport.Sender{
-		Base: s.base, Gate: c.quota.gate, Endpoint: base, Authorize: c.authorize, Judge: c.judge,
+		Base: s.base, Gate: c.quota.gate, Flow: in.Tenant, Endpoint: base, Authorize: c.authorize, Judge: c.judge,
 		Attempts: values.integer("retryAttempts") + 1, AttemptTimeout: values.milliseconds("timeout"),
 		TotalTimeout: max(transport.DefaultTotalTimeout, values.milliseconds("timeout")),
 		MaxBody:      s.config.MaxBody, Observe: c.observeAttempt,
@@ -523,6 +523,7 @@ func (c *Conn) observeAttempt(ctx context.Context, a transport.Attempt) {
 		if a.Number > 1 {
 			at.retries.Add(1)
 		}
+		at.waited.Add(int64(a.Waited))
 	}
 	c.service.observeRequest(ctx, RequestDone{Ref: c.integration.Ref, Provider: c.provider, Op: a.Label,
 		Method: a.Method, Status: a.Status, Attempt: a.Number, Duration: a.Duration, Waited: a.Waited, Kind: attemptKind(a.Err)})

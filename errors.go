@@ -89,8 +89,10 @@ var (
 	ErrSource error = &kind{label: "source", text: "the source of changes failed"}
 	// ErrHandler: a handler of the host did not accept an event. The delivery is tried again.
 	ErrHandler error = &kind{label: "handler", text: "the handler did not accept the event"}
-	// ErrCanceled: the caller's context ended first. It comes with context.Canceled
-	// or context.DeadlineExceeded in the same chain.
+	// ErrPaused: somebody paused the run. It goes on where it stopped after ResumeRun.
+	ErrPaused error = &kind{label: "paused", text: "the run was paused; resume it"}
+	// ErrCanceled: the caller's context ended first, and comes in the same chain
+	// (context.Canceled or context.DeadlineExceeded), or CancelRun ended the run.
 	ErrCanceled error = &kind{label: "canceled", text: "ended by the caller"}
 )
 

@@ -258,9 +258,8 @@ func (s *Service) Apply(ctx context.Context, plan Plan, options SyncOptions) (Sy
 	if len(plan.Items) == 0 {
 		return SyncResult{Entities: map[string]EntityResult{}, Complete: true}, nil
 	}
-	options.applying = byEntity
 	options.Source = plannedSource{inner: options.Source, plan: byEntity}
-	result, err := s.Sync(ctx, plan.Ref, options)
+	result, err := s.sync(ctx, plan.Ref, options, byEntity)
 	refused := 0
 	for _, a := range byEntity {
 		refused += a.changed()

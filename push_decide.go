@@ -225,7 +225,7 @@ func (p *pusher) base(ctx context.Context, state RecordState) (fieldSet, error) 
 	if state.Base == nil {
 		return nil, nil
 	}
-	text, err := p.service.safe.OpenRecord(ctx, p.basePlace(state.ID), state.Base)
+	text, err := p.service.safe.OpenRecord(ctx, basePlace(p.integration.Ref, p.entity.Name, state.ID), state.Base)
 	if err != nil {
 		return nil, err
 	}

@@ -2,11 +2,8 @@ package enlace
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"sync"
-	"time"
 )
 
 // moveEntity carries out a run's part for one entity.
@@ -53,15 +50,6 @@ func (r *run) checkDirection() error {
 		r.plan = &Plan{Ref: r.integration.Ref, Provider: r.conn.provider, Direction: o.Direction, CreatedAt: rowTime(), Items: []PlanItem{}}
 	}
 	return faults.orNil()
-}
-
-// pullSink is the sink of the run's pull: in both directions it leaves alone what
-// the host has changed too.
-func (r *run) pullSink() Sink {
-	if r.options.Direction != Bidirectional {
-		return r.sink
-	}
-	return holdBack{Sink: r.sink, service: r.service, source: r.options.Source}
 }
 
 // selectFor resolves names to the entities that a run of the direction moves.
@@ -136,7 +124,7 @@ func (r *run) pushEntity(ctx context.Context, entity string, result *EntityResul
 	e, _ := r.conn.descriptor.Entity(entity) // checked by newRun
 	p := &pusher{service: r.service, conn: r.conn, integration: r.integration, runID: r.record.ID, entity: e, source: r.options.Source,
 		options: r.options, both: r.options.Direction == Bidirectional, sink: r.sink, writes: &r.writes, held: map[string]error{},
-		applying: r.options.applying[entity]}
+		applying: r.applying[entity]}
 	var err error
 	if p.mapper, err = r.service.mapper(ctx, r.integration.Ref, entity); err != nil {
 		return err
@@ -156,37 +144,20 @@ func (r *run) pushEntity(ctx context.Context, entity string, result *EntityResul
 	return err
 }
 
-// holdBack is the Sink of a run in both directions: what the host has changed too
-// does not overwrite its change, but is left to the merge that follows.
-type holdBack struct {
-	Sink
-	service *Service
-	source  Source
-}
+// holdBack finds what a run in both directions leaves to the merge that follows its
+// pull: what the host has changed too is not overwritten.
+type holdBack struct{ run *run }
 
-// Accept implements Sink.
-func (h holdBack) Accept(ctx context.Context, b Batch) (Changes, error) {
-	held, err := h.held(ctx, b)
-	if err != nil {
-		return Changes{}, err
-	}
-	records := slices.DeleteFunc(slices.Clone(b.Records), func(r Record) bool { return held[r.ID] })
-	if len(records) == 0 {
-		return Changes{}, nil
-	}
-	b.Records = records
-	return h.Sink.Accept(ctx, b)
-}
-
-// held are the provider's ids of the batch's records that the host has changed too.
-func (h holdBack) held(ctx context.Context, b Batch) (map[string]bool, error) {
+// held are the provider's ids of the records that the host has changed too.
+func (h holdBack) held(ctx context.Context, entity string, records []Record) (map[string]bool, error) {
+	store, ref := h.run.service.store, h.run.integration.Ref
 	held := map[string]bool{}
-	for chunk := range slices.Chunk(b.Records, pushPage/2) {
-		q := ChangeQuery{Integration: b.Integration, Entity: b.Entity, Limit: pushPage}
+	for chunk := range slices.Chunk(records, pushPage/2) {
+		q := ChangeQuery{Integration: h.run.integration, Entity: entity, Limit: pushPage}
 		for _, r := range chunk {
 			q.RemoteIDs = append(q.RemoteIDs, r.ID)
 		}
-		states, err := h.service.store.LoadRecordStates(ctx, b.Integration.Ref, b.Entity, q.RemoteIDs)
+		states, err := store.LoadRecordStates(ctx, ref, entity, q.RemoteIDs)
 		if err != nil {
 			return nil, wrap("load record states", ErrStore, err)
 		}
@@ -197,14 +168,14 @@ func (h holdBack) held(ctx context.Context, b Batch) (map[string]bool, error) {
 				q.IDs = append(q.IDs, s.LocalID)
 			}
 		}
-		changes, _, err := h.source.Changes(ctx, q)
+		changes, _, err := h.run.options.Source.Changes(ctx, q)
 		if err != nil {
-			return nil, sourceError(ctx, b.Entity, err)
+			return nil, sourceError(ctx, entity, err)
 		}
 		for _, c := range changes {
 			held[links[c.ID]], held[c.RemoteID] = true, true
 		}
-		waiting, err := h.service.store.LoadOutgoing(ctx, b.Integration.Ref, b.Entity, q.IDs)
+		waiting, err := store.LoadOutgoing(ctx, ref, entity, q.IDs)
 		if err != nil {
 			return nil, wrap("load outgoing changes", ErrStore, err)
 		}
@@ -213,50 +184,4 @@ func (h holdBack) held(ctx context.Context, b Batch) (map[string]bool, error) {
 		}
 	}
 	return held, nil
-}
-
-const (
-	leaseTime    = 30 * time.Second // how long a lease lasts without being renewed
-	leaseRenewal = leaseTime / 3
-)
-
-// syncLease names the right to move one entity's records.
-func syncLease(ref Ref, entity string) LeaseName {
-	return LeaseName{Tenant: ref.Tenant, Name: "sync/" + ref.ID + "/" + entity}
-}
-
-// leased runs fn while it holds the lease, and ends fn's context when the lease is
-// lost. It returns ErrConflict if somebody else holds it.
-func (s *Service) leased(ctx context.Context, name LeaseName, owner string, fn func(ctx context.Context, lease Lease) error) error {
-	lease, err := s.store.AcquireLease(ctx, name, owner, leaseTime)
-	if err != nil {
-		return wrap("acquire lease", ErrStore, err)
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var renewing sync.WaitGroup
-	renewing.Go(func() {
-		for pause(ctx, leaseRenewal) == nil {
-			if _, err := s.store.RenewLease(ctx, lease, leaseTime); errors.Is(err, ErrConflict) {
-				cancel(wrap("renew lease", ErrStore, err))
-			}
-		}
-	})
-	err = fn(ctx, lease)
-	if lost := context.Cause(ctx); errors.Is(lost, ErrConflict) {
-		err = lost
-	}
-	cancel(nil)
-	renewing.Wait()
-	saving, done := save(ctx)
-	defer done()
-	if released := s.store.ReleaseLease(saving, lease); released != nil {
-		s.logger.Warn("lease not released", "lease", name.Name, "error", released)
-	}
-	return err
-}
-
-// basePlace is where the last synchronised state of a record is sealed to.
-func (p *pusher) basePlace(id string) RecordPlace {
-	return RecordPlace{Ref: p.integration.Ref, Kind: "base", Name: p.entity.Name + "/" + id}
 }

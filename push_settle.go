@@ -259,7 +259,7 @@ func (p *pusher) newState(ctx context.Context, it *pushed, state RecordState) (R
 	}
 	if base != nil {
 		var err error
-		if state.Base, state.BaseKeyID, err = p.service.sealJSON(ctx, p.basePlace(state.ID), base); err != nil {
+		if state.Base, state.BaseKeyID, err = p.service.sealJSON(ctx, basePlace(p.integration.Ref, p.entity.Name, state.ID), base); err != nil {
 			return state, err
 		}
 	}

@@ -39,6 +39,13 @@ type Config struct {
 	// package mapping/live. Defaults to none: no mapping can be saved then, and an
 	// entity that has an active one is not synchronised.
 	Mappings MappingEngine
+	// RunLease is how long an entity stays reserved for a run that does not come
+	// back; a process that dies holds others up for as long. Defaults to 30 seconds.
+	RunLease time.Duration
+	// Workers is how many queued runs Service.Run carries out at a time, of different
+	// integrations: those of schedules, StartSync and ResumeRun. Defaults to 4; a
+	// negative number is none.
+	Workers int
 	// Egress says which addresses may be called beside public ones. Defaults to none.
 	Egress Egress
 	// Transport sends the requests. Defaults to one that calls only addresses
@@ -70,6 +77,13 @@ type Config struct {
 	// Observer gets everything that happens, for audit, metrics and traces.
 	// Defaults to none.
 	Observer Observer
+}
+
+func (c Config) workers() int {
+	if c.Workers == 0 {
+		return defaultWorkers
+	}
+	return max(c.Workers, 0)
 }
 
 // Egress widens the addresses that enlace calls. Without it only public
@@ -310,8 +324,8 @@ func (s *Service) Disable(ctx context.Context, ref Ref) (Integration, error) {
 	return s.change(ctx, ref, "disable", func(in *Integration) { in.Enabled = false })
 }
 
-// Delete removes the integration, its credential, checkpoints, mappings, inbox
-// and health, all at once; the records of its runs and the audit log stay. What the
+// Delete removes the integration, its credential, checkpoints, states of records,
+// mappings, inbox and health, all at once; the records of its runs and the audit log stay. What the
 // host has pulled is the host's.
 func (s *Service) Delete(ctx context.Context, ref Ref) error {
 	var in Integration
@@ -326,6 +340,9 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 		}
 		if err := s.store.DeleteCheckpoints(ctx, ref); err != nil {
 			return wrap("delete checkpoints", ErrStore, err)
+		}
+		if err := s.store.DeleteRecordStates(ctx, ref); err != nil {
+			return wrap("delete record states", ErrStore, err)
 		}
 		if err := s.store.DeleteMappings(ctx, ref); err != nil {
 			return wrap("delete mappings", ErrStore, err)

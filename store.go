@@ -177,8 +177,19 @@ type CheckpointStore interface {
 
 // RunStore keeps the records of sync runs.
 type RunStore interface {
-	// SaveRun inserts the run or replaces the one of the same tenant and id.
+	// SaveRun inserts the run or replaces the one of the same tenant and id, except
+	// for its Request.
 	SaveRun(ctx context.Context, run Run) error
+
+	// RequestRun sets the Request of a run. It returns ErrNotFound if there is none.
+	RequestRun(ctx context.Context, tenant, id string, request RunRequest) error
+
+	// RunRequest returns the Request of a run, or RequestNone if there is none.
+	RunRequest(ctx context.Context, tenant, id string) (RunRequest, error)
+
+	// QueuedRuns returns up to limit runs of all tenants that are Queued and waiting
+	// or running, in order of their ids.
+	QueuedRuns(ctx context.Context, limit int) ([]QueuedRun, error)
 
 	// Run returns one run, or ErrNotFound.
 	Run(ctx context.Context, tenant, id string) (Run, error)
@@ -186,6 +197,12 @@ type RunStore interface {
 	// Runs returns the runs that match q, newest first, and the cursor of the
 	// next page, which is empty after the last one.
 	Runs(ctx context.Context, q RunQuery) ([]Run, string, error)
+}
+
+// QueuedRun names a run that is queued.
+type QueuedRun struct {
+	Ref   Ref // the integration
+	RunID string
 }
 
 // RunQuery selects runs of one tenant.

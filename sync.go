@@ -8,7 +8,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -29,41 +28,48 @@ const (
 // SyncOptions say what a run shall do. The zero value pulls what has changed of
 // every entity into Config.Sink.
 type SyncOptions struct {
-	Direction Direction // empty is Pull
-	Entities  []string  // names, or "all"; empty is all. Parents come before children
+	Direction Direction `json:"direction,omitempty"` // empty is Pull
+	Entities  []string  `json:"entities,omitempty"`  // names, or "all"; empty is all. Parents come before children
 	// Since reads records changed at or after this instant, whatever earlier runs
 	// have read. It leaves the mark of finished runs where it is, or sets the
 	// first one. While a first run without Since is unfinished, that one keeps
 	// its place, and a run with Since cannot be resumed.
-	Since time.Time
-	// Full reads everything again instead of what has changed.
-	Full bool
+	Since time.Time `json:"since,omitzero"`
+	// Full reads everything again instead of what has changed, and gives all of it
+	// to the sink.
+	Full bool `json:"full,omitempty"`
 	// Limit stops after so many records of each entity; 0 is no limit. The next
 	// run goes on behind them.
-	Limit int
+	Limit int `json:"limit,omitempty"`
 	// DryRun reads without giving anything to the sink and without moving a
 	// checkpoint; the result says what would have been read. No run is recorded. A
 	// push writes nothing anywhere, and the result has a Plan of what it would write.
-	DryRun bool
+	DryRun bool `json:"dry_run,omitempty"`
+	// Untracked keeps no state of single records: the sink gets what has not changed
+	// too, and deletions that the provider does not tell are not found.
+	Untracked bool `json:"untracked,omitempty"`
+	// Keep stores the data of each record, sealed, as its last synchronised state.
+	// Service.Read serves it while the provider is down.
+	Keep bool `json:"keep,omitempty"`
+	// Deletions bounds how many records may disappear without anybody being asked.
+	Deletions DeletionLimit `json:"deletions,omitzero"`
 	// Sink takes the records; nil is Config.Sink.
-	Sink Sink
+	Sink Sink `json:"-"`
 	// Source gives what is pushed; nil with Pull.
-	Source Source
+	Source Source `json:"-"`
 	// Conflicts is which side wins where both have changed the same field.
-	Conflicts ConflictPolicy
+	Conflicts ConflictPolicy `json:"conflicts,omitempty"`
 	// Resolve decides such fields by the host's rules, before Conflicts is asked: it
 	// returns the value that each of the conflict's fields gets on both sides. Fields
 	// that it leaves out make the record wait; nil leaves all to Conflicts.
-	Resolve func(ctx context.Context, c Conflict) (map[string]json.RawMessage, error)
+	Resolve func(ctx context.Context, c Conflict) (map[string]json.RawMessage, error) `json:"-"`
 	// OnError is what to do about a change that the provider refuses.
-	OnError OnError
+	OnError OnError `json:"on_error,omitempty"`
 	// Tries is how often a change may be refused, in as many runs, before it is a
 	// dead letter; 0 is 3.
-	Tries int
+	Tries int `json:"tries,omitempty"`
 	// Progress is called after each page, in the goroutine of Sync; nil is not.
-	Progress func(Progress)
-
-	applying map[string]*approvedPlan // see Apply; by entity
+	Progress func(Progress) `json:"-"`
 }
 
 // Sink takes what was pulled into the host's own data.
@@ -73,8 +79,21 @@ type Sink interface {
 	// After an error, and after a crash, the same page comes again, so Accept
 	// must be idempotent: write by (integration, entity, id). It is called for
 	// one page at a time in a run; pages need not come in any order of ids. The
-	// changes it reports are counted in the result; they may be left zero.
+	// changes it reports are counted in the result; if they are zero, enlace counts
+	// what it knows of the records, unless the run is Untracked. A record without
+	// Data that is Deleted is gone.
 	Accept(ctx context.Context, b Batch) (Changes, error)
+}
+
+// TxSink is a Sink that can write in a transaction of the service's store. Its
+// pages are committed together with the checkpoint: a crash repeats none. Without
+// it they are committed one after the other, and a crash between repeats a page.
+// The packages sqlite and postgres have ready ones.
+type TxSink interface {
+	Sink
+	// Joins says whether Accept writes by the transaction that store's Transact has
+	// put into its context. Then Accept calls nothing else of the service.
+	Joins(store Store) bool
 }
 
 // SinkFunc makes a function a Sink.
@@ -106,6 +125,8 @@ type Progress struct {
 	Total  int // expected in all, 0 if unknown
 	Pages  int
 	Done   bool
+	Rate   float64       // records per second so far; 0 if no time has passed
+	Left   time.Duration // until the end at that rate; 0 if unknown
 }
 
 // SyncResult is what a run did. It is filled in also when the run failed.
@@ -119,46 +140,73 @@ type SyncResult struct {
 
 // EntityResult is what a run did with one entity.
 type EntityResult struct {
-	Read       int        `json:"read"`
-	Created    int        `json:"created"`
-	Updated    int        `json:"updated"`
-	Deleted    int        `json:"deleted"`
-	Unchanged  int        `json:"unchanged"`
-	Skipped    int        `json:"skipped,omitempty"` // left out by a rule of the mapping
-	Pages      int        `json:"pages"`
-	Requests   int        `json:"requests"` // HTTP requests, repetitions included
-	Retries    int        `json:"retries"`  // of which repetitions
-	Resumed    bool       `json:"resumed"`  // it went on where an unfinished run had stopped
-	Complete   bool       `json:"complete"`
-	Checkpoint Checkpoint `json:"-"`
-	Kind       string     `json:"kind,omitempty"` // KindLabel of what stopped it
+	Read      int `json:"read"`
+	Created   int `json:"created"`
+	Updated   int `json:"updated"`
+	Deleted   int `json:"deleted"`
+	Unchanged int `json:"unchanged"`
+	Skipped   int `json:"skipped,omitempty"` // left out by a rule of the mapping
+	// Missing is how many records have disappeared and wait for ApproveDeletions.
+	Missing    int           `json:"missing,omitempty"`
+	Pages      int           `json:"pages"`
+	Requests   int           `json:"requests"`         // HTTP requests, repetitions included
+	Retries    int           `json:"retries"`          // of which repetitions
+	Waited     time.Duration `json:"waited,omitempty"` // for rate limits and back-off, all requests together
+	Resumed    bool          `json:"resumed"`          // it went on where an unfinished run had stopped
+	Complete   bool          `json:"complete"`
+	Checkpoint Checkpoint    `json:"-"`
+	Kind       string        `json:"kind,omitempty"` // KindLabel of what stopped it
 	// Push counts the host's changes; nil for a pull.
 	Push *PushResults `json:"push,omitempty"`
 }
 
 // Sync carries out one run and returns when it has ended. Pages are given to the
-// sink one after the other, and after each one the checkpoint is saved; a run
-// that stops anywhere is taken up there by the next one with equal options.
+// sink one after the other, and after each one the checkpoint is saved, in the same
+// transaction if the sink is a TxSink; a run that stops anywhere is taken up there
+// by the next one with equal options. A run by change gives the sink what has
+// changed only: what comes again with the same data is counted as unchanged.
+//
+// What a complete walk did not find, of an entity whose deletions the provider does
+// not tell, is a deletion: the provider is asked for it once more if the adapter is
+// a Fetcher. If too much has disappeared, or the walk was interrupted and nobody
+// can be asked, it waits for ApproveDeletions or RejectDeletions.
 //
 // The result is returned also with an error. Errors: ErrNotFound, ErrDisabled,
 // ErrUnknownProvider, ErrUnsupported (an entity or direction the adapter lacks),
 // ErrInvalid, ErrNoCredential, ErrKey, ErrSink, ErrStore, ErrConflict (another
-// run is reading the same entity), ErrCanceled, and what the provider's answers
-// stand for. An entity that the account may not read (ErrForbidden, ErrNotFound)
+// run is moving the same entity, or has taken over), ErrPaused and ErrCanceled
+// (also by PauseRun and CancelRun), and what the provider's answers stand for. An entity that the account may not read (ErrForbidden, ErrNotFound)
 // does not keep the others from being read; its error is joined to the result's.
 func (s *Service) Sync(ctx context.Context, ref Ref, o SyncOptions) (SyncResult, error) {
-	started := time.Now()
-	r, err := s.newRun(ctx, ref, o)
+	return s.sync(ctx, ref, o, nil)
+}
+
+// sync is Sync; applying are the approved changes by entity, if there is a plan.
+func (s *Service) sync(ctx context.Context, ref Ref, o SyncOptions, applying map[string]*approvedPlan) (SyncResult, error) {
+	r, err := s.prepareRun(ctx, ref, o)
+	if err == nil {
+		err = r.checkSink()
+	}
 	if err != nil {
 		return SyncResult{}, err
 	}
-	err = r.moveAll(ctx)
+	r.applying = applying
+	if err := r.save(ctx); err != nil {
+		return SyncResult{}, err
+	}
+	return r.carryOut(ctx)
+}
+
+// carryOut does what the run was made for, and keeps its record.
+func (r *run) carryOut(ctx context.Context) (SyncResult, error) {
+	s, started := r.service, time.Now()
+	err := r.moveAll(ctx)
 	result := r.result()
 	result.Elapsed = time.Since(started)
 	if saveErr := r.finish(ctx, err); err == nil {
 		err = saveErr
 	}
-	s.observe(ctx, SyncFinished{Ref: ref, Provider: r.conn.provider, RunID: r.record.ID, Result: result, Kind: KindLabel(err)})
+	s.observe(ctx, SyncFinished{Ref: r.integration.Ref, Provider: r.conn.provider, RunID: r.record.ID, Result: result, Kind: KindLabel(err)})
 	return result, err
 }
 
@@ -208,11 +256,17 @@ type run struct {
 	integration Integration
 	conn        *Conn
 	record      Run
-	plan        *Plan        // of a dry run that would write
-	writes      atomic.Int64 // numbers the journal
+	plan        *Plan                    // of a dry run that would write
+	writes      atomic.Int64             // numbers the journal
+	applying    map[string]*approvedPlan // see Apply; by entity
+	saved       time.Time                // when the record was
+	// hold says which of the records a pull leaves alone, because the host has
+	// changed them too; nil holds none. Their states stay as they are.
+	hold func(ctx context.Context, entity string, records []Record) (map[string]bool, error)
 }
 
-func (s *Service) newRun(ctx context.Context, ref Ref, o SyncOptions) (*run, error) {
+// prepareRun checks what a run needs. Nothing is saved yet.
+func (s *Service) prepareRun(ctx context.Context, ref Ref, o SyncOptions) (*run, error) {
 	if o.Direction == "" {
 		o.Direction = Pull
 	}
@@ -220,11 +274,8 @@ func (s *Service) newRun(ctx context.Context, ref Ref, o SyncOptions) (*run, err
 	if r.sink == nil {
 		r.sink = s.config.Sink
 	}
-	if r.sink == nil && !o.DryRun && o.Direction != Push {
-		return nil, &ValidationError{Faults: []Fault{{Field: "Sink", Problem: "missing", Allowed: "SyncOptions.Sink or Config.Sink"}}}
-	}
-	if o.Limit < 0 {
-		return nil, &ValidationError{Faults: []Fault{{Field: "Limit", Problem: "negative", Allowed: "0 for no limit, or a number of records"}}}
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	var err error
 	if r.integration, err = s.Get(ctx, ref); err != nil {
@@ -240,10 +291,21 @@ func (s *Service) newRun(ctx context.Context, ref Ref, o SyncOptions) (*run, err
 	if err := r.checkDirection(); err != nil {
 		return nil, err
 	}
+	if o.Direction == Bidirectional {
+		r.hold = holdBack{r}.held
+	}
 	now := time.Now()
 	r.record = Run{ID: newID(now), Ref: ref, Provider: r.conn.provider, Direction: o.Direction, Entities: entities,
-		DryRun: o.DryRun, State: RunRunning, Results: map[string]EntityResult{}, StartedAt: now, UpdatedAt: now}
-	return r, r.save(ctx)
+		DryRun: o.DryRun, Options: o.plain(), State: RunRunning, Results: map[string]EntityResult{}, StartedAt: now, UpdatedAt: now}
+	return r, nil
+}
+
+// checkSink says whether there is somebody who takes the records.
+func (r *run) checkSink() error {
+	if r.sink == nil && !r.options.DryRun && r.options.Direction != Push {
+		return &ValidationError{Faults: []Fault{{Field: "Sink", Problem: "missing", Allowed: "SyncOptions.Sink or Config.Sink"}}}
+	}
+	return nil
 }
 
 // moveAll moves one entity after the other. What concerns one entity only does
@@ -272,13 +334,33 @@ func (r *run) moveAll(ctx context.Context) error {
 }
 
 func (r *run) pullEntity(ctx context.Context, entity string) (EntityResult, error) {
-	p := &entityPull{run: r, entity: entity, scope: r.options.scope()}
-	requests, retries := r.conn.requests.Load(), r.conn.retries.Load()
+	p := newEntityPull(r, entity)
+	requests, retries, waited := r.conn.requests.Load(), r.conn.retries.Load(), r.conn.waited.Load()
 	err := p.pull(ctx)
+	p.result.Complete = p.result.Complete && err == nil
 	p.result.Requests = int(r.conn.requests.Load() - requests)
 	p.result.Retries = int(r.conn.retries.Load() - retries)
+	p.result.Waited = time.Duration(r.conn.waited.Load() - waited)
 	p.result.Checkpoint = p.checkpoint
 	return p.result, err
+}
+
+// plain is what of the options can be stored.
+func (o SyncOptions) plain() SyncOptions {
+	o.Sink, o.Source, o.Progress, o.Resolve = nil, nil, nil, nil
+	return o
+}
+
+// check finds what is wrong with the options themselves.
+func (o SyncOptions) check() error {
+	var faults ValidationError
+	if o.Limit < 0 {
+		faults.add("Limit", "negative", "0 for no limit, or a number of records")
+	}
+	if d := o.Deletions; d.Share < 0 || d.Share > 1 || d.Count < 0 {
+		faults.add("Deletions", "out of range", "a share from 0 to 1 and a count from 0")
+	}
+	return faults.orNil()
 }
 
 // scope names what a run sets out to read. An unfinished run is taken up by one
@@ -295,149 +377,6 @@ func (o SyncOptions) scope() string {
 }
 
 const sinceScope = "since " // what the scopes of runs with Since begin with
-
-// entityPull is the part of a run that reads one entity.
-type entityPull struct {
-	run        *run
-	entity     string
-	scope      string
-	mapper     *mapper
-	checkpoint Checkpoint
-	result     EntityResult
-}
-
-func (p *entityPull) pull(ctx context.Context) error {
-	var err error
-	store, ref := p.run.service.store, p.run.integration.Ref
-	if p.mapper, err = p.run.service.mapper(ctx, ref, p.entity); err != nil {
-		return err
-	}
-	if p.checkpoint, err = store.LoadCheckpoint(ctx, ref, p.entity); err != nil {
-		return wrap("load checkpoint", ErrStore, err)
-	}
-	for i, start := range p.starts() {
-		if i > 0 {
-			p.result.Resumed = false
-		}
-		if err = p.pullFrom(ctx, start); !isKind(err, ErrCursorExpired) {
-			break
-		}
-	}
-	return err
-}
-
-// starts are the cursors from which to try, best first: the provider may have
-// forgotten a position, and then an earlier one costs time but loses nothing.
-func (p *entityPull) starts() []Cursor {
-	var starts []Cursor
-	if p.checkpoint.Resume != "" && p.checkpoint.Scope == p.scope {
-		p.result.Resumed = true
-		starts = append(starts, p.checkpoint.Resume)
-	}
-	if p.scope == "" && p.checkpoint.Mark != "" {
-		starts = append(starts, p.checkpoint.Mark)
-	}
-	return append(starts, "")
-}
-
-func (p *entityPull) pullFrom(ctx context.Context, start Cursor) error {
-	o := p.run.options
-	req := PullRequest{Entity: p.entity, Cursor: start, Limit: o.Limit}
-	if start == "" {
-		req.Since = o.Since
-	}
-	for page, err := range p.run.conn.pages(ctx, req) {
-		if err != nil {
-			return err
-		}
-		cut := o.Limit > 0 && p.result.Read+len(page.Records) > o.Limit
-		if cut {
-			page.Records = page.Records[:o.Limit-p.result.Read]
-		}
-		if err := p.accept(ctx, page, cut); err != nil {
-			return err
-		}
-		if full := o.Limit > 0 && p.result.Read >= o.Limit; page.Done || full {
-			p.result.Complete = page.Done && !cut
-			return nil
-		}
-	}
-	return nil
-}
-
-// accept gives a page to the sink and then moves the checkpoint behind it. The
-// checkpoint stays before a page that was cut.
-func (p *entityPull) accept(ctx context.Context, page Page, cut bool) error {
-	r := p.run
-	records, skipped, refused := p.mapper.toLocal(page.Records)
-	if len(refused) > 0 {
-		return refused[0].err
-	}
-	p.result.Skipped += skipped
-	if !r.options.DryRun && len(records) > 0 {
-		changes, err := r.pullSink().Accept(ctx, Batch{Integration: r.integration, RunID: r.record.ID, Entity: p.entity, Records: records, Mapping: p.mapper.version()})
-		if err != nil {
-			return sinkError(ctx, p.entity, err)
-		}
-		p.result.Created += changes.Created
-		p.result.Updated += changes.Updated
-		p.result.Deleted += changes.Deleted
-		p.result.Unchanged += changes.Unchanged
-	}
-	if !r.options.DryRun && !cut {
-		if err := p.saveCheckpoint(ctx, page); err != nil {
-			return err
-		}
-		r.service.noteChanges(ctx, r.integration, p.entity, page.Records)
-		r.service.observe(ctx, PageSynced{Ref: r.integration.Ref, Provider: r.conn.provider, RunID: r.record.ID,
-			Entity: p.entity, Records: len(page.Records)})
-	}
-	p.result.Read += len(page.Records)
-	p.result.Pages++
-	if r.options.Progress != nil {
-		r.options.Progress(Progress{Entity: p.entity, Read: p.result.Read, Total: page.Total, Pages: p.result.Pages, Done: page.Done && !cut})
-	}
-	return nil
-}
-
-// sinkError gives an error of the host's sink its kind, whatever is in it: a
-// deadline of the host's own database does not mean that the caller has left.
-func sinkError(ctx context.Context, entity string, err error) error {
-	e := &Error{Op: "accept " + entity, Kind: ErrSink, Err: err}
-	if contextError(err) && ctx.Err() != nil {
-		e.Kind = ErrCanceled
-	}
-	return e
-}
-
-// isKind says whether err is of that kind itself, and not only its cause.
-func isKind(err, kind error) bool { return KindLabel(err) == KindLabel(kind) }
-
-// saveCheckpoint moves the checkpoint behind a page that the sink has accepted.
-// It does so even if the caller has gone meanwhile.
-func (p *entityPull) saveCheckpoint(ctx context.Context, page Page) error {
-	next := p.checkpoint
-	explicit := !p.run.options.Since.IsZero()
-	if explicit && next.Mark == "" && next.Resume != "" && !strings.HasPrefix(next.Scope, sinceScope) {
-		return nil // an unfinished first run stands here: it still has the older records to read
-	}
-	if page.Done {
-		next.Resume, next.Scope = "", ""
-		if !explicit || next.Mark == "" {
-			next.Mark = page.Next
-		}
-	} else {
-		next.Resume, next.Scope = page.Next, p.scope
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
-	if err := p.run.service.store.SaveCheckpoint(ctx, p.run.integration.Ref, p.entity, next); err != nil {
-		return saveError("save checkpoint", err)
-	}
-	next.Version++
-	p.checkpoint = next
-	return nil
-}
 
 // result sums up the entities that the run has come to.
 func (r *run) result() SyncResult {
@@ -460,6 +399,7 @@ func (r *run) save(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	r.record.UpdatedAt = time.Now()
+	r.saved = r.record.UpdatedAt
 	return saveError("save run", r.service.store.SaveRun(ctx, r.record))
 }
 
@@ -479,6 +419,10 @@ func (r *run) finish(ctx context.Context, err error) error {
 		r.record.State = RunComplete
 	case err == nil:
 		r.record.State = RunPartial
+	case isKind(err, ErrPaused):
+		r.record.State = RunPaused
+	case r.record.Queued && isKind(err, ErrCanceled) && contextError(err):
+		r.record.State = RunWaiting // the process ends; another one goes on
 	case errors.Is(err, ErrCanceled):
 		r.record.State, r.record.Error = RunCanceled, err.Error()
 	default:

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"strconv"
 	"syscall"
@@ -27,7 +28,7 @@ func syncer(ctx context.Context, e environment) error {
 			select {} // until the signal arrives
 		}
 	}
-	result, err := e.service.Sync(ctx, e.Ref, enlace.SyncOptions{Entities: []string{"contacts"},
+	result, err := e.untilFree(ctx, enlace.SyncOptions{Entities: []string{"contacts"},
 		Sink: enlace.SinkFunc(func(ctx context.Context, b enlace.Batch) (enlace.Changes, error) {
 			tx, err := db.BeginTx(ctx, nil)
 			if err != nil {
@@ -52,6 +53,17 @@ func syncer(ctx context.Context, e environment) error {
 		return err
 	}
 	return report(result.Complete)
+}
+
+// untilFree runs a sync as soon as the one of a killed process is no longer waited for.
+func (e environment) untilFree(ctx context.Context, o enlace.SyncOptions) (enlace.SyncResult, error) {
+	for {
+		result, err := e.service.Sync(ctx, e.Ref, o)
+		if !errors.Is(err, enlace.ErrConflict) {
+			return result, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // The process is killed at every page boundary, on both sides of the checkpoint:

@@ -273,7 +273,7 @@ func (p *process) checkSink(entity string) error {
 			return err
 		}
 		pages := 0
-		_, err = fresh.service.Sync(p.ctx, p.ref, enlace.SyncOptions{Entities: []string{entity},
+		_, err = fresh.service.Sync(p.ctx, p.ref, enlace.SyncOptions{Entities: []string{entity}, Untracked: true,
 			Sink: enlace.SinkFunc(func(_ context.Context, b enlace.Batch) (enlace.Changes, error) {
 				if pages++; pages == 2 && attempt < 19 {
 					return enlace.Changes{}, refused

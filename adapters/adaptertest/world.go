@@ -205,7 +205,7 @@ func (h holdings) take(records []enlace.Record) {
 
 // sync runs Service.Sync for one entity into the host's records.
 func (p *process) sync(ctx context.Context, entity string, into holdings) (enlace.EntityResult, error) {
-	result, err := p.service.Sync(ctx, p.ref, enlace.SyncOptions{Entities: []string{entity},
+	result, err := p.service.Sync(ctx, p.ref, enlace.SyncOptions{Entities: []string{entity}, Untracked: true,
 		Sink: enlace.SinkFunc(func(_ context.Context, b enlace.Batch) (enlace.Changes, error) {
 			into.take(b.Records)
 			return enlace.Changes{}, nil

@@ -208,6 +208,7 @@ func (h *host) sync(into *inbox, options enlace.SyncOptions) (enlace.SyncResult,
 		options.Entities = []string{"contacts"}
 	}
 	options.Sink = into
+	options.Untracked = true // what the adapter reads, unchanged or not
 	result, err := h.service.Sync(h.t.Context(), h.ref, options)
 	h.note(err)
 	return result, err

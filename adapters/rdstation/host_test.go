@@ -212,6 +212,7 @@ func (b *inbox) count(entity string) (n int) {
 // sync carries out one run into the inbox.
 func (h *host) sync(into *inbox, options enlace.SyncOptions) (enlace.SyncResult, error) {
 	options.Sink = into
+	options.Untracked = true // what the adapter reads, unchanged or not
 	result, err := h.service.Sync(h.t.Context(), h.ref, options)
 	return result, h.note(err)
 }

@@ -188,6 +188,7 @@ func (h *host) sync(into *inbox, o enlace.SyncOptions) enlace.SyncResult {
 	if len(o.Entities) == 0 {
 		o.Entities = []string{zapsign.Documents}
 	}
+	o.Untracked = true // what the adapter reads, unchanged or not
 	result, err := h.service.Sync(h.t.Context(), h.ref, o)
 	if h.note(err) != nil {
 		h.t.Fatal(err)

@@ -22,8 +22,52 @@ func (s *Store) SaveRun(ctx context.Context, run enlace.Run) error {
 		return err
 	}
 	defer s.end(ctx)
-	s.runs.set(s.undo, enlace.Ref{Tenant: run.Ref.Tenant, ID: run.ID}, copyRun(run))
+	key := enlace.Ref{Tenant: run.Ref.Tenant, ID: run.ID}
+	run = copyRun(run)
+	run.Request = s.runs.value(key).Request
+	s.runs.set(s.undo, key, run)
 	return nil
+}
+
+// RequestRun implements [enlace.RunStore].
+func (s *Store) RequestRun(ctx context.Context, tenant, id string, request enlace.RunRequest) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end(ctx)
+	key := enlace.Ref{Tenant: tenant, ID: id}
+	run, exists := s.runs.get(key)
+	if !exists {
+		return enlace.ErrNotFound
+	}
+	run.Request = request
+	s.runs.set(s.undo, key, run)
+	return nil
+}
+
+// RunRequest implements [enlace.RunStore].
+func (s *Store) RunRequest(ctx context.Context, tenant, id string) (enlace.RunRequest, error) {
+	if err := s.begin(ctx); err != nil {
+		return "", err
+	}
+	defer s.end(ctx)
+	return s.runs.value(enlace.Ref{Tenant: tenant, ID: id}).Request, nil
+}
+
+// QueuedRuns implements [enlace.RunStore].
+func (s *Store) QueuedRuns(ctx context.Context, limit int) ([]enlace.QueuedRun, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.end(ctx)
+	var queued []enlace.QueuedRun
+	for _, run := range s.runs.all() {
+		if run.Queued && (run.State == enlace.RunWaiting || run.State == enlace.RunRunning) {
+			queued = append(queued, enlace.QueuedRun{Ref: run.Ref, RunID: run.ID})
+		}
+	}
+	slices.SortFunc(queued, func(a, b enlace.QueuedRun) int { return cmp.Compare(a.RunID, b.RunID) })
+	return queued[:min(limit, len(queued))], nil
 }
 
 // Run implements [enlace.RunStore].
@@ -96,6 +140,7 @@ func parseRunPosition(cursor string) (runPosition, error) {
 
 func copyRun(run enlace.Run) enlace.Run {
 	run.Entities, run.Results = slices.Clone(run.Entities), maps.Clone(run.Results)
+	run.Options.Entities = slices.Clone(run.Options.Entities)
 	for entity, result := range run.Results {
 		result.Checkpoint = enlace.Checkpoint{}
 		run.Results[entity] = result

@@ -18,23 +18,24 @@ const (
 	runList = "runs"
 
 	runColumns = `tenant, id, integration, provider, direction, entities, dry_run, state, results,
-		started_at, updated_at, finished_at, kind, error`
+		started_at, updated_at, finished_at, kind, error, options, queued`
 
 	saveRun = `INSERT INTO enlace.runs (` + runColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 		ON CONFLICT (tenant, id) DO UPDATE
 		SET integration = excluded.integration, provider = excluded.provider, direction = excluded.direction,
 			entities = excluded.entities, dry_run = excluded.dry_run, state = excluded.state,
 			results = excluded.results, started_at = excluded.started_at, updated_at = excluded.updated_at,
-			finished_at = excluded.finished_at, kind = excluded.kind, error = excluded.error`
+			finished_at = excluded.finished_at, kind = excluded.kind, error = excluded.error,
+			options = excluded.options, queued = excluded.queued`
 
-	selectRun = `SELECT ` + runColumns + ` FROM enlace.runs WHERE tenant = $1 AND id = $2`
+	selectRun = `SELECT ` + runColumns + `, request FROM enlace.runs WHERE tenant = $1 AND id = $2`
 
-	listRuns = `SELECT ` + runColumns + ` FROM enlace.runs
+	listRuns = `SELECT ` + runColumns + `, request FROM enlace.runs
 		WHERE tenant = $1 AND (started_at, id) < ($2, $3)
 		ORDER BY started_at DESC, id DESC LIMIT $4`
 
-	listRunsOfIntegration = `SELECT ` + runColumns + ` FROM enlace.runs
+	listRunsOfIntegration = `SELECT ` + runColumns + `, request FROM enlace.runs
 		WHERE tenant = $1 AND integration = $2 AND (started_at, id) < ($3, $4)
 		ORDER BY started_at DESC, id DESC LIMIT $5`
 )
@@ -44,7 +45,7 @@ const (
 func (s *Store) SaveRun(ctx context.Context, run enlace.Run) error {
 	_, err := s.exec(ctx, "save run", saveRun, run.Ref.Tenant, run.ID, run.Ref.ID, run.Provider,
 		string(run.Direction), toJSON(run.Entities), run.DryRun, string(run.State), toJSON(run.Results),
-		instant(run.StartedAt), instant(run.UpdatedAt), instant(run.FinishedAt), run.Kind, clean(run.Error))
+		instant(run.StartedAt), instant(run.UpdatedAt), instant(run.FinishedAt), run.Kind, clean(run.Error), toJSON(run.Options), run.Queued)
 	return err
 }
 
@@ -110,7 +111,7 @@ func parseRunPosition(cursor string) (runPosition, error) {
 func runDest(run *enlace.Run) []any {
 	return []any{&run.Ref.Tenant, &run.ID, &run.Ref.ID, &run.Provider, &run.Direction, &run.Entities,
 		&run.DryRun, &run.State, &run.Results, asTime{&run.StartedAt}, asTime{&run.UpdatedAt},
-		asTime{&run.FinishedAt}, &run.Kind, &run.Error}
+		asTime{&run.FinishedAt}, &run.Kind, &run.Error, &run.Options, &run.Queued, &run.Request}
 }
 
 func scanRun(row scanner) (enlace.Run, error) {

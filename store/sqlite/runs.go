@@ -16,23 +16,24 @@ const (
 	runList = "runs"
 
 	runColumns = `tenant, id, integration, provider, direction, entities, dry_run, state, results,
-		started_at, updated_at, finished_at, kind, error`
+		started_at, updated_at, finished_at, kind, error, options, queued`
 
 	saveRun = `INSERT INTO enlace_runs (` + runColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (tenant, id) DO UPDATE
 		SET integration = excluded.integration, provider = excluded.provider, direction = excluded.direction,
 			entities = excluded.entities, dry_run = excluded.dry_run, state = excluded.state,
 			results = excluded.results, started_at = excluded.started_at, updated_at = excluded.updated_at,
-			finished_at = excluded.finished_at, kind = excluded.kind, error = excluded.error`
+			finished_at = excluded.finished_at, kind = excluded.kind, error = excluded.error,
+			options = excluded.options, queued = excluded.queued`
 
-	selectRun = `SELECT ` + runColumns + ` FROM enlace_runs WHERE tenant = ? AND id = ?`
+	selectRun = `SELECT ` + runColumns + `, request FROM enlace_runs WHERE tenant = ? AND id = ?`
 
-	listRuns = `SELECT ` + runColumns + ` FROM enlace_runs
+	listRuns = `SELECT ` + runColumns + `, request FROM enlace_runs
 		WHERE tenant = ? AND (started_at, id) < (?, ?)
 		ORDER BY started_at DESC, id DESC LIMIT ?`
 
-	listRunsOfIntegration = `SELECT ` + runColumns + ` FROM enlace_runs
+	listRunsOfIntegration = `SELECT ` + runColumns + `, request FROM enlace_runs
 		WHERE tenant = ? AND integration = ? AND (started_at, id) < (?, ?)
 		ORDER BY started_at DESC, id DESC LIMIT ?`
 )
@@ -42,7 +43,7 @@ const (
 func (s *Store) SaveRun(ctx context.Context, run enlace.Run) error {
 	_, err := s.exec(ctx, "save run", saveRun, run.Ref.Tenant, run.ID, run.Ref.ID, run.Provider,
 		string(run.Direction), toJSON(run.Entities), run.DryRun, string(run.State), toJSON(run.Results),
-		run.StartedAt.UnixMicro(), run.UpdatedAt.UnixMicro(), run.FinishedAt.UnixMicro(), run.Kind, run.Error)
+		run.StartedAt.UnixMicro(), run.UpdatedAt.UnixMicro(), run.FinishedAt.UnixMicro(), run.Kind, run.Error, toJSON(run.Options), run.Queued)
 	return err
 }
 
@@ -104,6 +105,6 @@ func scanRun(row scanner) (enlace.Run, error) {
 	var run enlace.Run
 	err := row.Scan(&run.Ref.Tenant, &run.ID, &run.Ref.ID, &run.Provider, &run.Direction, asJSON{&run.Entities},
 		&run.DryRun, &run.State, asJSON{&run.Results}, asTime{&run.StartedAt}, asTime{&run.UpdatedAt},
-		asTime{&run.FinishedAt}, &run.Kind, &run.Error)
+		asTime{&run.FinishedAt}, &run.Kind, &run.Error, asJSON{&run.Options}, &run.Queued, &run.Request)
 	return run, err
 }

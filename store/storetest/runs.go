@@ -16,6 +16,8 @@ var runChecks = []check{
 	{"ListLimits", runListLimits},
 	{"ListWhileChanging", runListWhileChanging},
 	{"BadCursor", runBadCursor},
+	{"Requests", runRequests},
+	{"Queued", runQueued},
 }
 
 func runRoundTrip(t *testing.T, s enlace.Store) {
@@ -49,6 +51,48 @@ func runRoundTrip(t *testing.T, s enlace.Store) {
 
 	_, err = s.Run(t.Context(), "acme", "none")
 	wantError(t, "Run of what does not exist is ErrNotFound", err, enlace.ErrNotFound)
+}
+
+func runRequests(t *testing.T, s enlace.Store) {
+	wantError(t, "RequestRun of what does not exist is ErrNotFound", s.RequestRun(t.Context(), "acme", "r1", enlace.RequestPause), enlace.ErrNotFound)
+	noError(t, "SaveRun inserts", s.SaveRun(t.Context(), run("acme", "r1", "one", base)))
+	noError(t, "SaveRun inserts", s.SaveRun(t.Context(), run("Acme", "r1", "one", base)))
+	noError(t, "RequestRun", s.RequestRun(t.Context(), "acme", "r1", enlace.RequestPause))
+	changed := run("acme", "r1", "one", base)
+	changed.State = enlace.RunRunning
+	noError(t, "SaveRun replaces", s.SaveRun(t.Context(), changed))
+	for _, want := range []struct {
+		tenant, id string
+		request    enlace.RunRequest
+	}{{"acme", "r1", enlace.RequestPause}, {"Acme", "r1", enlace.RequestNone}, {"acme", "none", enlace.RequestNone}} {
+		got, err := s.RunRequest(t.Context(), want.tenant, want.id)
+		noError(t, "RunRequest", err)
+		equal(t, "SaveRun leaves the request of a run alone", got, want.request)
+	}
+	got, err := s.Run(t.Context(), "acme", "r1")
+	noError(t, "Run", err)
+	equal(t, "a run comes back with its request", got.Request, enlace.RequestPause)
+}
+
+func runQueued(t *testing.T, s enlace.Store) {
+	for i, state := range []enlace.RunState{enlace.RunWaiting, enlace.RunRunning, enlace.RunPaused, enlace.RunFailed} {
+		for _, tenant := range []string{"b", "a"} {
+			r := run(tenant, fmt.Sprintf("%s%d", tenant, i), "one", base)
+			r.State = state
+			noError(t, "SaveRun inserts", s.SaveRun(t.Context(), r))
+			r.ID, r.Queued = r.ID+"x", false
+			noError(t, "SaveRun inserts", s.SaveRun(t.Context(), r))
+		}
+	}
+	var want []enlace.QueuedRun
+	for _, id := range []string{"a0", "a1", "b0", "b1"} {
+		want = append(want, enlace.QueuedRun{Ref: ref(id[:1], "one"), RunID: id})
+	}
+	for _, limit := range []int{3, 10} {
+		got, err := s.QueuedRuns(t.Context(), limit)
+		noError(t, "QueuedRuns", err)
+		equal(t, "QueuedRuns lists the queued runs of all tenants that wait or run", got, want[:min(limit, len(want))])
+	}
 }
 
 func runUpsert(t *testing.T, s enlace.Store) {

@@ -155,7 +155,9 @@ func run(tenant, id, integration string, started time.Time) enlace.Run {
 		Results: map[string]enlace.EntityResult{"contatos": {Read: 7, Created: 1, Updated: 2, Deleted: 1, Unchanged: 3,
 			Pages: 2, Requests: 5, Retries: 1, Resumed: true, Complete: true, Kind: "sink"}},
 		StartedAt: started, UpdatedAt: started.Add(time.Microsecond), FinishedAt: started.Add(time.Hour),
-		Kind: "sink", Error: "o destino não aceitou \"a página\"",
+		Options: enlace.SyncOptions{Entities: []string{"contatos"}, Since: base, Full: true, Limit: 3, Keep: true,
+			Deletions: enlace.DeletionLimit{Share: 0.5, Count: 7}},
+		Queued: true, Kind: "sink", Error: "o destino não aceitou \"a página\"",
 	}
 }
 

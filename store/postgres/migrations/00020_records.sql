@@ -27,7 +27,7 @@ ALTER TABLE enlace.checkpoints ADD COLUMN began bigint NOT NULL DEFAULT -6213559
 ALTER TABLE enlace.runs ADD COLUMN options json NOT NULL DEFAULT '{}';
 ALTER TABLE enlace.runs ADD COLUMN queued boolean NOT NULL DEFAULT false;
 ALTER TABLE enlace.runs ADD COLUMN request text NOT NULL DEFAULT ''; -- what somebody wants of it
-CREATE INDEX runs_by_state ON enlace.runs (state, id);
+CREATE INDEX runs_queued ON enlace.runs (id) WHERE queued AND state IN ('waiting', 'running');
 
 CREATE TABLE enlace.schedules (
     tenant      text COLLATE "C" NOT NULL,
@@ -45,7 +45,7 @@ CREATE INDEX schedules_due ON enlace.schedules (enabled, next_at);
 
 -- +goose Down
 DROP TABLE enlace.schedules;
-DROP INDEX enlace.runs_by_state;
+DROP INDEX enlace.runs_queued;
 ALTER TABLE enlace.runs DROP COLUMN request;
 ALTER TABLE enlace.runs DROP COLUMN queued;
 ALTER TABLE enlace.runs DROP COLUMN options;

@@ -25,7 +25,7 @@ ALTER TABLE enlace_checkpoints ADD COLUMN began INTEGER NOT NULL DEFAULT -621355
 ALTER TABLE enlace_runs ADD COLUMN options TEXT NOT NULL DEFAULT '{}'; -- JSON object
 ALTER TABLE enlace_runs ADD COLUMN queued INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE enlace_runs ADD COLUMN request TEXT NOT NULL DEFAULT ''; -- what somebody wants of it
-CREATE INDEX enlace_runs_by_state ON enlace_runs (state, id);
+CREATE INDEX enlace_runs_queued ON enlace_runs (id) WHERE queued AND state IN ('waiting', 'running');
 
 CREATE TABLE enlace_schedules (
     tenant      TEXT    NOT NULL,
@@ -43,7 +43,7 @@ CREATE INDEX enlace_schedules_due ON enlace_schedules (enabled, next_at);
 
 -- +goose Down
 DROP TABLE enlace_schedules;
-DROP INDEX enlace_runs_by_state;
+DROP INDEX enlace_runs_queued;
 ALTER TABLE enlace_runs DROP COLUMN request;
 ALTER TABLE enlace_runs DROP COLUMN queued;
 ALTER TABLE enlace_runs DROP COLUMN options;
