@@ -142,7 +142,7 @@ func (a *Admin) Close() {
 
 // ServeHTTP implements [http.Handler].
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call := &call{admin: a, mount: locate(r), id: requestID(r)}
+	call := &call{admin: a, mount: locate(r), id: requestID(r), address: addressOf(r)}
 	call.preferences = a.preferencesOf(r)
 	protectPage(w.Header())
 	w.Header().Set("X-Request-Id", call.id)

@@ -53,8 +53,10 @@ var looks = map[string]map[string]look{
 		"running": {"busy", "sync"}, "complete": {"good", "check"}, "partial": {"good", "dash"}, "failed": {"bad", "cross"},
 		"canceled": {"quiet", "off"}, "interrupted": {"warn", "warn"},
 	},
-	"test": {"running": {"busy", "sync"}, "succeeded": {"good", "check"}, "failed": {"bad", "cross"}, "canceled": {"quiet", "off"}},
-	"step": {"ok": {"good", "check"}, "failed": {"bad", "cross"}, "skipped": {"quiet", "dash"}, "running": {"busy", "sync"}},
+	"audit": {"done": {"good", "check"}, "failed": {"bad", "cross"}, "refused": {"warn", "warn"}, "begun": {"busy", "clock"}},
+	"flag":  {"on": {"good", "check"}, "off": {"bad", "off"}},
+	"test":  {"running": {"busy", "sync"}, "succeeded": {"good", "check"}, "failed": {"bad", "cross"}, "canceled": {"quiet", "off"}},
+	"step":  {"ok": {"good", "check"}, "failed": {"bad", "cross"}, "skipped": {"quiet", "dash"}, "running": {"busy", "sync"}},
 }
 
 // badge draws a state as icon and word.

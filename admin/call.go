@@ -9,12 +9,13 @@ import (
 
 // call is one request on its way through the admin.
 type call struct {
-	admin  *Admin
-	mount  mount
-	id     string
-	number uint64        // of the last signal before anything was read
-	asked  *http.Request // as the host's mux gave it
-	access Access
+	admin   *Admin
+	mount   mount
+	id      string
+	address string        // of the peer
+	number  uint64        // of the last signal before anything was read
+	asked   *http.Request // as the host's mux gave it
+	access  Access
 	preferences
 }
 
@@ -49,9 +50,6 @@ func (c *call) original(r *http.Request) *http.Request { return c.asked.WithCont
 
 // may says whether the user has all of the grants.
 func (c *call) may(g Grants) bool { return c.access.Grants.Has(g) }
-
-// asActor marks what the service does in ctx as done by this user.
-func (a *Admin) asActor(ctx context.Context, c *call) context.Context { return ctx }
 
 // publicRoot is the absolute address of the mount, for what leaves the site.
 func (c *call) publicRoot(r *http.Request) string {

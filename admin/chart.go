@@ -16,6 +16,7 @@ type chart struct {
 	Labels []string
 	Points []chartPoint
 	Step   time.Duration
+	Peak   bool // the values are not to be added up
 }
 
 // chartPoint is one bar; the values are stacked.
@@ -41,6 +42,9 @@ func (c chart) svg(t translator, zone *time.Location) template.HTML {
 		top, total = math.Max(top, sum), total+sum
 	}
 	summary := t.text("chart.summary", t.decimal(total, decimals(total)), c.Unit, t.decimal(top, decimals(top)))
+	if c.Peak {
+		summary = t.text("chart.peak", t.decimal(top, decimals(top)), c.Unit)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<figure class="chart"><figcaption><strong>%s</strong> <span>%s</span></figcaption>`,
 		template.HTMLEscapeString(c.Title), template.HTMLEscapeString(summary))

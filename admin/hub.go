@@ -47,6 +47,7 @@ type hub struct {
 // stream is one open connection.
 type stream struct {
 	tenant  string
+	audit   bool // may be told of audit entries
 	wake    chan struct{}
 	mu      sync.Mutex
 	pending []signal
@@ -84,7 +85,7 @@ func (h *hub) publish(tenant string, s signal) {
 	defer h.mu.Unlock()
 	h.numbers[tenant]++
 	for stream := range h.streams {
-		if stream.tenant == tenant {
+		if stream.tenant == tenant && (s.Topic != "audit" || stream.audit) {
 			stream.add(s, h.numbers[tenant])
 		}
 	}
@@ -126,13 +127,14 @@ func (s *stream) drain() (signals []signal, number uint64, lost bool) {
 }
 
 // open adds a stream, or says that there are too many.
-func (h *hub) open(user, tenant string) (*stream, bool) {
+func (h *hub) open(access Access) (*stream, bool) {
+	user := access.User
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.streams) >= h.limit || h.users[user] >= maxUserStreams {
 		return nil, false
 	}
-	s := &stream{tenant: tenant, wake: make(chan struct{}, 1), seen: map[signal]struct{}{}}
+	s := &stream{tenant: access.Tenant, audit: access.Grants.Has(GrantViewAudit), wake: make(chan struct{}, 1), seen: map[signal]struct{}{}}
 	h.streams[s] = struct{}{}
 	h.users[user]++
 	return s, true
@@ -158,6 +160,22 @@ func signalOf(o enlace.Observation) (tenant string, s signal, ok bool) {
 		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "page"}, true
 	case enlace.SyncFinished:
 		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "finished"}, true
+	case enlace.MappingChanged:
+		return o.Ref.Tenant, signal{Topic: "integrations", Integration: o.Ref.ID, Action: "mapping." + o.Action}, true
+	case enlace.BatchPushed:
+		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "page"}, true
+	case enlace.AuditRecorded:
+		return o.Entry.Tenant, signal{Topic: "audit", Integration: o.Entry.Integration, Action: o.Entry.Action}, true
+	case enlace.HealthChanged:
+		return o.Change.Ref.Tenant, signal{Topic: "health", Integration: o.Change.Ref.ID, Action: string(o.Change.To)}, true
+	case enlace.WebhookReceived:
+		return o.Ref.Tenant, signal{Topic: "webhooks", Integration: o.Ref.ID, Action: "received"}, true
+	case enlace.WebhookRefused:
+		return o.Ref.Tenant, signal{Topic: "webhooks", Integration: o.Ref.ID, Action: "refused"}, true
+	case enlace.DeliveriesDone:
+		return o.Ref.Tenant, signal{Topic: "webhooks", Integration: o.Ref.ID, Action: "done"}, true
+	case enlace.DeliveryChanged:
+		return o.Ref.Tenant, signal{Topic: "webhooks", Integration: o.Ref.ID, Action: o.Action}, true
 	default:
 		return "", signal{}, false
 	}
@@ -171,7 +189,7 @@ var errNoFlush = errors.New("admin: the response writer cannot flush")
 // first is "hello": who has read at another number reads again. "resync" asks to
 // read everything anew.
 func (a *Admin) live(w http.ResponseWriter, r *http.Request, c *call) error {
-	s, ok := a.hub.open(c.access.User, c.access.Tenant)
+	s, ok := a.hub.open(c.access)
 	if !ok {
 		w.Header().Set("Retry-After", "30")
 		return newProblem(c, "too_many_streams")

@@ -74,6 +74,8 @@ func templateFunctions(t translator, zone *time.Location) template.FuncMap {
 		"contains":      contains,
 		"short":         short,
 		"rowsOf":        func(root string, rows []runRow) runTable { return runTable{root, rows} },
+		"num64":         func(n int64) string { return t.number(int(n)) },
+		"auditResults":  func() []string { return auditResults },
 		"testRows":      func(root string, rows []testView) testTable { return testTable{root, rows} },
 		"stepDetail":    t.stepDetail,
 		"waterfall":     func(r requestTiming, whole time.Duration) template.HTML { return waterfall(t, r, whole) },

@@ -104,7 +104,7 @@ func (api *api) middleware(grant Grants, tests bool) func(huma.Context, func(hum
 		c := callOf(r.Context())
 		defer api.recovered(w, r, c)
 		w.Header().Add("Vary", "Accept-Language, Cookie")
-		if err := api.admit(w, c, grant, tests); err != nil {
+		if err := api.admit(w, r, c, grant, tests); err != nil {
 			writeProblem(w, r, c, problemOf(c, err))
 			return
 		}

@@ -48,6 +48,13 @@ func routes() []route {
 		{"POST", "/console", GrantTest, true, (*Admin).runTest},
 		{"GET", "/console/{id}", GrantView, false, (*Admin).testPage},
 		{"POST", "/console/{id}/cancel", GrantTest, false, (*Admin).cancelTest},
+		{"GET", "/metrics", GrantViewMetrics, false, (*Admin).metricsPage},
+		{"GET", "/metrics.csv", GrantViewMetrics, false, (*Admin).metricsCSV},
+		{"GET", "/audit", GrantViewAudit, false, (*Admin).auditPage},
+		{"GET", "/audit/export", GrantViewAudit, false, (*Admin).exportAudit},
+		{"POST", "/audit/verify", GrantViewAudit, true, (*Admin).verifyAudit},
+		{"GET", "/flags", GrantView, false, (*Admin).flagsPage},
+		{"POST", "/flags", GrantFlags, false, (*Admin).setFlag},
 		{"GET", "/settings", 0, false, (*Admin).settingsPage},
 		{"POST", "/settings", 0, false, (*Admin).saveSettings},
 		{"GET", "/live", GrantView, false, (*Admin).live},
@@ -77,7 +84,7 @@ func (a *Admin) guarded(route route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
 		defer a.recovered(w, r, c)
-		if err := a.admit(w, c, route.grant, route.tests); err != nil {
+		if err := a.admit(w, r, c, route.grant, route.tests); err != nil {
 			a.fail(w, r, c, err)
 			return
 		}
@@ -92,8 +99,9 @@ func (a *Admin) guarded(route route) http.Handler {
 }
 
 // admit is what pages and API ask before each operation.
-func (a *Admin) admit(w http.ResponseWriter, c *call, grant Grants, tests bool) error {
+func (a *Admin) admit(w http.ResponseWriter, r *http.Request, c *call, grant Grants, tests bool) error {
 	if !c.may(grant) {
+		a.auditRefusal(r, c, grant)
 		return newProblem(c, "forbidden")
 	}
 	name, b := "calls", callRate
@@ -140,7 +148,10 @@ func (a *Admin) navigation(c *call) []navEntry {
 		{navEntry{"overview", "", "home"}, GrantView},
 		{navEntry{"integrations", "i", "plug"}, GrantView},
 		{navEntry{"runs", "runs", "sync"}, GrantView},
+		{navEntry{"metrics", "metrics", "chart"}, GrantViewMetrics},
 		{navEntry{"console", "console", "console"}, GrantView},
+		{navEntry{"audit", "audit", "shield"}, GrantViewAudit},
+		{navEntry{"flags", "flags", "flag"}, GrantView},
 	} {
 		if c.may(e.grant) {
 			entries = append(entries, e.navEntry)

@@ -1,0 +1,62 @@
+package admin_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/admin"
+)
+
+// TestAudit: who did what is there to see, refused attempts too; it can be
+// filtered, verified and taken along.
+func TestAudit(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	in := h.connected("Vendas")
+	h.post("i/"+in.ID+"/disable", nil).want(t, http.StatusOK)
+	h.access.Grants = admin.ReadOnly
+	h.post("i/"+in.ID+"/enable", nil).want(t, http.StatusForbidden)
+	h.api("POST", "integrations/"+in.ID+"/enable", nil).problem(t, http.StatusForbidden, "forbidden")
+	h.get("audit").want(t, http.StatusForbidden)
+	h.access.Grants = admin.Administrator
+	h.get("audit").want(t, http.StatusOK, "integration disabled", "u1", "127.0.0.1", "attempt without permission", "refused", "Vendas")
+	if a := h.get("audit?result=refused&actor=u1"); strings.Count(a.body, `<tr id="audit-`) != 2 || strings.Contains(a.body, "integration disabled") {
+		t.Errorf("filtered: %s", a.body)
+	}
+	h.get("audit?from=2001-01-01&to=2001-01-02").want(t, http.StatusOK, "No entry matches")
+	h.post("audit/verify", nil).want(t, http.StatusOK, "The trail is intact")
+	if a := h.get("audit/export?format=csv&action=integration."); a.Header.Get("Content-Type") != "text/csv; charset=utf-8" || !strings.Contains(a.body, "integration.disable") ||
+		!strings.Contains(a.Header.Get("Content-Disposition"), "attachment") {
+		t.Errorf("export: %v %s", a.Header, a.body)
+	}
+	h.get("audit/export?format=jsonl").want(t, http.StatusOK, `"action":"integration.disable"`)
+}
+
+// TestMetrics: the page draws what there is, and says so if there is nothing.
+func TestMetrics(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	h.get("metrics").want(t, http.StatusOK, "Nothing happened in this range", "<svg", "Show the numbers")
+	h.get("metrics?range=nonsense&group=provider").want(t, http.StatusOK)
+	h.get("metrics.csv?range=1h").want(t, http.StatusOK, "at,requests,failures")
+	h.access.Grants = admin.GrantView
+	h.get("metrics").want(t, http.StatusForbidden)
+}
+
+// TestFlags: a rule switches something off for the user's tenant and nobody else.
+func TestFlags(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	h.access.Tenant = "acme"
+	h.get("flags").want(t, http.StatusOK, "No rule")
+	h.post("flags", url.Values{"flag": {"integrations"}, "state": {"off"}, "reason": {"Manutenção"}, "tenant": {"other"}}).want(t, http.StatusOK, "Rule saved.", "Manutenção", "u1")
+	for tenant, want := range map[string]bool{"acme": false, "other": true} {
+		if got := h.service.FlagEnabled(t.Context(), enlace.FlagIntegrations, enlace.Ref{Tenant: tenant}, ""); got != want {
+			t.Errorf("%s: %v, want %v", tenant, got, want)
+		}
+	}
+	h.post("flags", url.Values{"flag": {"integrations"}, "state": {"clear"}}).want(t, http.StatusOK, "No rule")
+	h.post("flags", url.Values{"flag": {"nonsense"}, "state": {"off"}}).want(t, http.StatusUnprocessableEntity)
+	h.access.Grants = admin.Operator
+	h.post("flags", url.Values{"flag": {"integrations"}, "state": {"off"}}).want(t, http.StatusForbidden)
+}
