@@ -47,6 +47,9 @@ type Options struct {
 	// Language is taken when the browser names none that there is: "pt-BR" or "en".
 	// Defaults to "en".
 	Language string
+	// Source gives what is pushed for an integration, for plans that a person looks at
+	// and applies; nil where nothing is pushed. Defaults to none: no plans.
+	Source func(enlace.Integration) enlace.Source
 	// Logger gets what went wrong. Defaults to none.
 	Logger *slog.Logger
 	// MaxStreams bounds the open streams of all users together. Defaults to 256.
@@ -74,6 +77,8 @@ type Admin struct {
 	tests   *tests
 	syncs   *syncs
 	answers *answers
+	plans   *plans
+	undos   *undos
 
 	stopping context.Context // ends with Close
 	stop     context.CancelFunc
@@ -90,7 +95,8 @@ func Handler(service *enlace.Service, o Options) *Admin {
 		panic("admin: the service is nil")
 	}
 	a := &Admin{service: service, options: o.withDefaults(), limits: newLimits(),
-		tests: newTests(), syncs: newSyncs(), answers: newAnswers()}
+		tests: newTests(), syncs: newSyncs(), answers: newAnswers(),
+		plans: &plans{}, undos: &undos{byRun: map[enlace.Ref]*undo{}}}
 	a.logger = a.options.Logger
 	if o.PublicURL != "" {
 		u, err := url.Parse(o.PublicURL)

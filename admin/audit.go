@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"html/template"
 	"net"
 	"net/http"
 	"net/url"
@@ -44,7 +45,7 @@ type auditData struct {
 	First    bool
 	Report   *enlace.AuditReport
 	Names    map[string]string
-	Export   string // query of the filter, for the export
+	Export   template.URL // query of the filter, for the export
 }
 
 // auditFilter is what the trail is narrowed to; it is in the address.
@@ -91,7 +92,7 @@ func (a *Admin) showAudit(w http.ResponseWriter, r *http.Request, c *call, repor
 		return cursorProblem(c, query.Cursor, err)
 	}
 	data := auditData{Rows: rows, Filter: filter, First: query.Cursor == "", Report: report, Filtered: filter != auditFilter{}, Names: a.names(r, c),
-		Export: filter.values().Encode()}
+		Export: template.URL(filter.values().Encode())}
 	if next != "" {
 		values := filter.values()
 		values.Set("cursor", next)

@@ -31,6 +31,8 @@ var icons = map[string]string{
 	"play":    "M5 3l8 5-8 5z",
 	"back":    "M9.5 3 4.5 8l5 5",
 	"copy":    "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z",
+	"out":     "M8 10.5v-8M4.5 6 8 2.5 11.5 6M2.5 10v3.5h11V10",
+	"fork":    "M4 2v4l4 3v5M12 2v4L8 9",
 	"undo":    "M3 6h7a3.5 3.5 0 1 1 0 7H6M6 3 3 6l3 3",
 	"off":     "M8 2v5M4.5 4.5a5 5 0 1 0 7 0",
 }

@@ -34,9 +34,10 @@ type host struct {
 }
 
 type hostOptions struct {
-	store   enlace.Store
-	options admin.Options
-	sink    enlace.Sink
+	store    enlace.Store
+	options  admin.Options
+	sink     enlace.Sink
+	mappings enlace.MappingEngine
 }
 
 // newHost mounts the admin at /integrations/ for a user who may do everything.
@@ -61,7 +62,7 @@ func newHost(t *testing.T, o hostOptions) *host {
 		t.Fatal(err)
 	}
 	h.service, err = enlace.New(enlace.Config{Registry: enlace.NewRegistry(h.provider.Adapter()), Store: o.store, Keys: keys, Transport: h.provider,
-		OAuth: map[string]enlace.OAuthApp{fake.Name: h.provider.OAuthApp()}, Sink: o.sink})
+		OAuth: map[string]enlace.OAuthApp{fake.Name: h.provider.OAuthApp()}, Sink: o.sink, Mappings: o.mappings})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -198,6 +198,7 @@ type integrationData struct {
 	Settings     []setting
 	Runs         part[[]runRow]
 	CanSync      bool
+	CanPlan      bool
 }
 
 type setting struct{ Label, Value string }
@@ -216,6 +217,7 @@ func (a *Admin) integrationPage(w http.ResponseWriter, r *http.Request, c *call)
 		can := enlace.CapabilitiesOf(adapter)
 		data.Capabilities = capabilityNames(can)
 		data.CanSync = can.Has(enlace.CanPull)
+		data.CanPlan = can.Has(enlace.CanPush) && a.source(in) != nil
 	}
 	for _, field := range fieldsOf(data.Provider) {
 		if value := in.Settings[field.Name]; value != "" {

@@ -91,7 +91,9 @@ type runData struct {
 	Run      enlace.Run
 	Row      runRow
 	Entities []entityRow
-	Here     bool // it runs in this process and can be cancelled
+	CanUndo  bool
+	Undo     *undoView // nil unless it was taken back here
+	Here     bool      // it runs in this process and can be cancelled
 }
 
 type entityRow struct {
@@ -104,7 +106,8 @@ func (a *Admin) runPage(w http.ResponseWriter, r *http.Request, c *call) error {
 	if err != nil {
 		return err
 	}
-	data := runData{Run: run, Row: newRunRow(run, time.Now()), Here: a.syncs.of(run.Ref) != nil}
+	data := runData{Run: run, Row: newRunRow(run, time.Now()), Here: a.syncs.of(run.Ref) != nil, CanUndo: canUndo(run),
+		Undo: a.undos.of(enlace.Ref{Tenant: run.Ref.Tenant, ID: run.ID}).view()}
 	data.Row.name(a.names(r, c))
 	for _, entity := range run.Entities {
 		data.Entities = append(data.Entities, entityRow{entity, run.Results[entity]})
