@@ -38,7 +38,11 @@ func (s *Service) seal(ctx context.Context, a *arrival) error {
 	}
 	a.stored = StoredDelivery{ID: s.deliveryIDs.next(d.ReceivedAt), Ref: d.Ref, Provider: a.endpoint.integration.Provider, State: DeliveryReceived,
 		Signed: a.proof.Signed, SignedAt: a.proof.SignedAt, ReceivedAt: d.ReceivedAt}
-	a.stored.DedupeKey = dedupeKey(a.proof.Key, a.stored.ID)
+	key := a.proof.Key
+	if a.endpoint.terms.SentOnce {
+		key = ""
+	}
+	a.stored.DedupeKey = dedupeKey(key, a.stored.ID)
 	sealed, err := s.safe.SealRecord(ctx, deliveryPlace(a.stored), marshalDelivery(d))
 	a.stored.Sealed = sealed
 	return err

@@ -77,6 +77,12 @@ type WebhookTerms struct {
 	// Gzip says that bodies may come compressed by gzip. The proof and everything
 	// else is about the body as it is unpacked. Otherwise a compressed body is refused.
 	Gzip bool
+	// SentOnce says that the provider never repeats a delivery, so that equal ones tell
+	// of different events.
+	SentOnce bool
+	// OwnSecret says that the provider makes the proof and takes none of ours, so that
+	// [Service.EnsureWebhook] needs to be given it, or finds it in the account's credential.
+	OwnSecret bool
 }
 
 // Delivery is one incoming webhook request as it came.

@@ -34,7 +34,8 @@ type WebhookOptions struct {
 	// to [Service.WebhookHandler].
 	Target string
 	// Secret is the proof, where the provider makes it and does not take ours, such
-	// as Bitrix24's application token. Defaults to one that enlace makes.
+	// as Bitrix24's application token. Defaults to that of the account's credential,
+	// and where the provider takes ours to one that enlace makes.
 	Secret Secret
 	// Rotate makes a new secret and registers with it. The one before goes on proving
 	// deliveries for Overlap.
@@ -47,9 +48,10 @@ type WebhookOptions struct {
 // stands sealed in the store. If it does so already, nothing happens: the provider is not
 // asked again unless the target or the secret changes, or an earlier call ended half way.
 //
-// Errors: ErrNotFound, ErrInvalid (no PublicURL and no Target), ErrUnsupported (the adapter
-// cannot register: enter [Service.WebhookTarget] at the provider and its secret by Connect),
-// ErrConflict (another process is at it), ErrStore, and those of the provider's answers.
+// Errors: ErrNotFound, ErrInvalid (no PublicURL and no Target, or no Secret where the
+// provider makes it), ErrUnsupported (the adapter cannot register: enter
+// [Service.WebhookTarget] at the provider and its secret by Connect), ErrConflict (another
+// process is at it), ErrStore, and those of the provider's answers.
 func (s *Service) EnsureWebhook(ctx context.Context, ref Ref, o WebhookOptions) error {
 	conn, registrar, err := s.registrar(ctx, ref)
 	if err != nil {
@@ -59,6 +61,9 @@ func (s *Service) EnsureWebhook(ctx context.Context, ref Ref, o WebhookOptions) 
 		if o.Target, err = s.WebhookTarget(ref); err != nil {
 			return err
 		}
+	}
+	if o.Secret, err = conn.providersSecret(o.Secret); err != nil {
+		return err
 	}
 	return s.leasedFor(ctx, registrationLease(ref), registrationTime, func(ctx context.Context, _ Lease) error {
 		cred, err := s.webhookCredential(ctx, ref)
@@ -74,6 +79,18 @@ func (s *Service) EnsureWebhook(ctx context.Context, ref Ref, o WebhookOptions) 
 		}
 		return s.webhookChange(ctx, conn, action, func() error { return s.register(ctx, conn, registrar, cred, o) })
 	})
+}
+
+// providersSecret is the secret to register with, where the provider makes it: the one
+// given, or that of the account. It is zero where enlace makes it.
+func (c *Conn) providersSecret(given Secret) (Secret, error) {
+	if !given.IsZero() || !c.descriptor.Webhooks.OwnSecret {
+		return given, nil
+	}
+	if account := c.credential.Load().WebhookSecrets; len(account) > 0 {
+		return account[0], nil
+	}
+	return Secret{}, &ValidationError{Faults: []Fault{{Field: "Secret", Problem: "missing", Allowed: "the proof that the provider has made: it takes none of ours"}}}
 }
 
 // register tells the provider. The secret is stored before, so that the first delivery

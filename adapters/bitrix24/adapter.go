@@ -109,6 +109,7 @@ func (Adapter) Describe() enlace.Descriptor {
 			entity("leads", "Leads", "contacts", "companies"),
 			items,
 		},
+		Webhooks: enlace.WebhookTerms{SentOnce: true, OwnSecret: true}, // sheet 6.4, 6.5
 		// Sheet 3.1 and 3.2.
 		Limits: enlace.Limits{PerSecond: 2, Burst: 50, PerHost: true, RunTime: 480 * time.Second, RunTimeWindow: 10 * time.Minute},
 	}
