@@ -25,11 +25,12 @@ import (
 
 // roles are what a child process can be, by the value of E2E_ROLE.
 var roles = map[string]func(ctx context.Context, e environment) error{
-	"callers": callers,
-	"pusher":  pushChild,
-	"rotator": rotator,
-	"syncer":  syncer,
-	"traffic": traffic,
+	"callers":  callers,
+	"pusher":   pushChild,
+	"rotator":  rotator,
+	"receiver": receiver,
+	"syncer":   syncer,
+	"traffic":  traffic,
 }
 
 // server is the PostgreSQL of these tests.
