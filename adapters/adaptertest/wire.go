@@ -3,7 +3,6 @@ package adaptertest
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -12,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 // maxRequests is more than any check needs; who sends more does not come to an end.
@@ -50,7 +51,7 @@ type answer struct {
 func newWire(p Provider) *wire {
 	w := &wire{fake: p.Transport}
 	if w.fake == nil {
-		w.fake = handlerTransport{p.Handler}
+		w.fake = fakehttp.Transport(p.Handler, 0)
 	}
 	w.plan(nil)
 	return w
@@ -260,53 +261,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// handlerTransport hands requests to a handler, without a network.
-type handlerTransport struct{ handler http.Handler }
-
-// RoundTrip implements http.RoundTripper.
-func (h handlerTransport) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), "192.0.2.1:1234"
-	if r.Host == "" {
-		r.Host = r.URL.Host
-	}
-	if r.URL.Scheme == "https" {
-		r.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: r.URL.Hostname()}
-	}
-	w := &memoryWriter{header: http.Header{}}
-	defer func() {
-		if cause := recover(); cause == http.ErrAbortHandler {
-			resp, err = nil, errReset
-		} else if cause != nil {
-			panic(cause)
-		}
-	}()
-	h.handler.ServeHTTP(w, r)
-	w.WriteHeader(http.StatusOK)
-	return &http.Response{StatusCode: w.status, Header: w.sent, Body: io.NopCloser(&w.body)}, nil
-}
-
-type memoryWriter struct {
-	header, sent http.Header
-	status       int
-	body         bytes.Buffer
-}
-
-// Header implements http.ResponseWriter.
-func (w *memoryWriter) Header() http.Header { return w.header }
-
-// WriteHeader implements http.ResponseWriter.
-func (w *memoryWriter) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 {
-		w.status, w.sent = status, w.header.Clone()
-	}
-}
-
-// Write implements http.ResponseWriter.
-func (w *memoryWriter) Write(p []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	return w.body.Write(p)
 }
 
 // spent is how long requests have taken in all.

@@ -15,7 +15,7 @@ import (
 
 // Pages of products have 200, and of campaigns 50.
 const (
-	conformProducts  = 230
+	conformProducts  = 205
 	conformCampaigns = 60
 	conformContacts  = 30 // pages that are read one by one have 25
 )

@@ -107,13 +107,15 @@ func TestIdleRefreshToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		account := rdstationtest.New(rdstationtest.Options{})
 		h := newHost(t, account)
+		h.config.HealthInterval = -1 // or it would use the token
+		h.restart()
 		h.authorize(rdstation.CRMName, rdstationtest.CRM, nil, account.Transport())
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { _ = h.service.Run(ctx) })
-		time.Sleep(40 * 24 * time.Hour)
+		time.Sleep(15 * 24 * time.Hour)
 		if err := (rdstation.CRM{}).CheckHealth(t.Context(), h.conn()); err != nil {
-			t.Errorf("after 40 idle days: %v", err)
+			t.Errorf("after 15 idle days: %v", err)
 		}
 		stop()
 		running.Wait()

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 // EventMode says how events arrive. The zero value is a portal that is kind: each once, in order
@@ -142,7 +144,7 @@ func (p *Portal) work(address string, l *lane) {
 			delay = max(delay, reverseWait)
 		}
 		e.mu.Unlock()
-		if pause(e.life, delay) != nil {
+		if fakehttp.Pause(e.life, delay) != nil {
 			continue // the portal is closed
 		}
 		d, mode := e.next(l)
@@ -291,5 +293,5 @@ func appendForm(dst []byte, prefix string, n *node) []byte {
 // handler runs in the goroutine that sends, so one that waits longer than the sender should heed
 // its request's context.
 func HandlerTransport(handler http.Handler) http.RoundTripper {
-	return &transport{handler: handler}
+	return fakehttp.Transport(handler, 0)
 }

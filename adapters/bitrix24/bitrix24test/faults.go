@@ -1,17 +1,14 @@
 package bitrix24test
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"io"
-	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 // FaultKind is what goes wrong.
@@ -140,23 +137,11 @@ func (f *Fault) spoils(w http.ResponseWriter, r *http.Request) bool {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	case Reset:
-		reset(w)
+		fakehttp.Reset(w)
 	default:
 		return false
 	}
 	return true
-}
-
-// reset ends the connection so that the client sees a reset where the transport allows it.
-func reset(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	if tcp, isTCP := conn.(*net.TCPConn); isTCP {
-		tcp.SetLinger(0)
-	}
-	conn.Close()
 }
 
 // deliver writes the answer of a method, spoiled for the kinds of the second group.
@@ -169,85 +154,21 @@ func (f *Fault) deliver(w http.ResponseWriter, r *http.Request, body []byte) {
 	case TruncatedJSON:
 		writeJSON(w, http.StatusOK, body[:len(body)/2])
 	case BrokenBody:
-		stream(w, len(body), io.MultiReader(bytes.NewReader(slices.Clone(body[:len(body)/2])), brokenReader{}))
+		stream(w, len(body), fakehttp.Broken(slices.Clone(body[:len(body)/2])))
 	case SlowDrip:
 		pieces := f.Pieces
 		if pieces <= 0 {
 			pieces = 10
 		}
 		size := (len(body) + pieces - 1) / pieces
-		stream(w, len(body), &dripReader{ctx: r.Context(), rest: slices.Clone(body), size: size, delay: f.Delay})
+		stream(w, len(body), fakehttp.Drip(r.Context(), slices.Clone(body), size, f.Delay))
 	default:
 		writeJSON(w, http.StatusOK, body)
 	}
 }
 
-// stream sends a body that is not ready yet. It ends the connection if the body breaks off.
+// stream sends a body that is not ready yet.
 func stream(w http.ResponseWriter, length int, body io.Reader) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	if memory, inMemory := w.(*memoryWriter); inMemory {
-		memory.stream(length, body)
-		return
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(length))
-	controller, buffer := http.NewResponseController(w), make([]byte, 64<<10)
-	for {
-		n, err := body.Read(buffer)
-		w.Write(buffer[:n])
-		controller.Flush()
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}
-}
-
-var errBroken = errors.New("connection broken by a fault")
-
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, errBroken }
-
-// dripReader gives its bytes in pieces with a pause before each but the first.
-type dripReader struct {
-	ctx   context.Context
-	rest  []byte
-	size  int
-	delay time.Duration
-	ready int // bytes of the current piece that are left
-	begun bool
-}
-
-func (d *dripReader) Read(into []byte) (int, error) {
-	if len(d.rest) == 0 {
-		return 0, io.EOF
-	}
-	if d.ready == 0 {
-		if d.begun {
-			if err := pause(d.ctx, d.delay); err != nil {
-				return 0, err
-			}
-		}
-		d.begun, d.ready = true, min(d.size, len(d.rest))
-	}
-	n := copy(into, d.rest[:d.ready])
-	d.rest, d.ready = d.rest[n:], d.ready-n
-	return n, nil
-}
-
-// pause waits unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	fakehttp.Stream(w, http.StatusOK, length, body)
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 // depth checks what every parser promises: bounded nesting, and as many keys as items.
@@ -117,7 +119,7 @@ func serveAt(t *testing.T, p *Portal, path, query, contentType string, body []by
 		t.Skip()
 	}
 	r.Header["Content-Type"] = []string{contentType}
-	in := incoming(r)
+	in := fakehttp.Incoming(r)
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, in)
 	if strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 // reservationLife is how long a reserved set stays in the queue (sheet 3.3).
@@ -99,7 +101,7 @@ func (e *events) signal(p *Portal) {
 		default:
 			s.pending = true
 			e.spawn(func() {
-				ended := pause(e.life, wait) != nil
+				ended := fakehttp.Pause(e.life, wait) != nil
 				e.mu.Lock()
 				defer e.mu.Unlock()
 				s.pending, s.last = false, time.Now()

@@ -2,14 +2,13 @@ package rdstationtest
 
 import (
 	"bytes"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 // FaultKind is what goes wrong.
@@ -102,23 +101,11 @@ func (f *Fault) spoils(w http.ResponseWriter, r *http.Request) bool {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	case Reset:
-		reset(w)
+		fakehttp.Reset(w)
 		return true
 	default:
 		return false
 	}
-}
-
-// reset ends the connection so that the client sees a reset where the transport allows it.
-func reset(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	if tcp, isTCP := conn.(*net.TCPConn); isTCP {
-		tcp.SetLinger(0)
-	}
-	conn.Close()
 }
 
 func (f *Fault) wait() time.Duration {
@@ -180,31 +167,16 @@ func (f *Fault) cuts(w http.ResponseWriter, r *http.Request, answer reply) bool 
 	half := bytes.Clone(body[:len(body)/2])
 	switch f.Kind {
 	case LostAnswer:
-		reset(w)
+		fakehttp.Reset(w)
 	case TruncatedJSON:
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(answer.status)
 		w.Write(half)
 	case BrokenBody:
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		if memory, inMemory := w.(*memoryWriter); inMemory {
-			memory.status = answer.status
-			memory.stream(len(body), io.MultiReader(bytes.NewReader(half), brokenReader{}))
-			return true
-		}
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		w.WriteHeader(answer.status)
-		w.Write(half)
-		http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
+		fakehttp.Stream(w, answer.status, len(body), fakehttp.Broken(half))
 	default:
 		return false
 	}
 	return true
 }
-
-var errBroken = errors.New("connection broken by a fault")
-
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, errBroken }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 // FuzzRDQL parses any filter and applies it.
@@ -120,7 +122,7 @@ func FuzzRequest(f *testing.F) {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 		r.Header.Set("Content-Type", media)
 		w := httptest.NewRecorder()
-		a.ServeHTTP(w, incoming(r))
+		a.ServeHTTP(w, fakehttp.Incoming(r))
 		if text := w.Body.Bytes(); len(text) > 0 && !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") && !json.Valid(text) {
 			t.Errorf("%d %s", w.Code, text)
 		}
@@ -129,7 +131,7 @@ func FuzzRequest(f *testing.F) {
 			check, _ := http.NewRequest("GET", "https://api.rd.services"+path, nil)
 			check.Header.Set("Authorization", "Bearer "+map[bool]string{true: crm, false: marketing}[strings.HasPrefix(path, "/crm")])
 			w := httptest.NewRecorder()
-			a.ServeHTTP(w, incoming(check))
+			a.ServeHTTP(w, fakehttp.Incoming(check))
 			if w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
 				t.Errorf("%s after it: %d %s", path, w.Code, w.Body)
 			}
@@ -137,7 +139,7 @@ func FuzzRequest(f *testing.F) {
 		for _, path := range []string{"deals", "contacts", "tasks", "products", "organizations"} {
 			check, _ := http.NewRequest("GET", "https://crm.rdstation.com/api/v1/"+path+"?token=TK", nil)
 			w := httptest.NewRecorder()
-			a.ServeHTTP(w, incoming(check))
+			a.ServeHTTP(w, fakehttp.Incoming(check))
 			if w.Code != 200 || !json.Valid(w.Body.Bytes()) {
 				t.Errorf("%s after it: %d %s", path, w.Code, w.Body)
 			}

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 const (
@@ -152,7 +154,7 @@ func (a *Account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.count(name, reply{status: http.StatusInternalServerError})
 		return
 	}
-	if err := pause(r.Context(), fault.wait()); err != nil {
+	if err := fakehttp.Pause(r.Context(), fault.wait()); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	answer := fault.refusal(a, r.URL.Path)

@@ -1,15 +1,12 @@
 package zapsigntest
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 // FaultKind is what goes wrong.
@@ -100,7 +97,7 @@ func (f *Fault) breaks(w http.ResponseWriter, r *http.Request) bool {
 	case f != nil && f.Kind == HangBefore:
 		hang(r)
 	case f != nil && f.Kind == DropBefore:
-		drop(w)
+		fakehttp.Reset(w)
 		return true
 	}
 	return false
@@ -140,18 +137,20 @@ func (f *Fault) deliver(w http.ResponseWriter, r *http.Request, done answer) {
 	case HangAfter:
 		hang(r)
 	case DropAfter:
-		drop(w)
+		fakehttp.Reset(w)
 	case HTML502After:
 		html(http.StatusBadGateway, "502 Bad Gateway").writeTo(w)
 	case TruncatedBody:
 		done.body = half
 		done.writeTo(w)
 	case BrokenBody:
-		stream(w, done, io.MultiReader(bytes.NewReader(half), brokenReader{}))
+		done.head(w)
+		fakehttp.Stream(w, done.status, len(done.body), fakehttp.Broken(half))
 	case SlowBody:
 		pieces := max(1, orDefault(f.Pieces, 10))
 		size := max(1, (len(done.body)+pieces-1)/pieces)
-		stream(w, done, &dripReader{ctx: r.Context(), rest: done.body, size: size, delay: f.Delay})
+		done.head(w)
+		fakehttp.Stream(w, done.status, len(done.body), fakehttp.Drip(r.Context(), done.body, size, f.Delay))
 	default:
 		done.writeTo(w)
 	}
@@ -160,88 +159,4 @@ func (f *Fault) deliver(w http.ResponseWriter, r *http.Request, done answer) {
 func hang(r *http.Request) {
 	<-r.Context().Done()
 	panic(http.ErrAbortHandler)
-}
-
-// drop ends the connection so that the client sees a reset where the transport allows it.
-func drop(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	if tcp, isTCP := conn.(*net.TCPConn); isTCP {
-		tcp.SetLinger(0)
-	}
-	conn.Close()
-}
-
-// stream sends a body that is not ready yet. It ends the connection if the body breaks off.
-func stream(w http.ResponseWriter, done answer, body io.Reader) {
-	done.head(w)
-	if memory, inMemory := w.(*memoryWriter); inMemory {
-		memory.stream(done.status, len(done.body), body)
-		return
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(done.body)))
-	w.WriteHeader(done.status)
-	controller, buffer := http.NewResponseController(w), make([]byte, 64<<10)
-	for {
-		n, err := body.Read(buffer)
-		w.Write(buffer[:n])
-		controller.Flush()
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}
-}
-
-var errBroken = errors.New("connection broken by a fault")
-
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, errBroken }
-
-// dripReader gives its bytes in pieces with a pause before each but the first.
-type dripReader struct {
-	ctx   context.Context
-	rest  []byte
-	size  int
-	delay time.Duration
-	ready int // bytes of the current piece that are left
-	begun bool
-}
-
-// Read implements [io.Reader].
-func (d *dripReader) Read(into []byte) (int, error) {
-	if len(d.rest) == 0 {
-		return 0, io.EOF
-	}
-	if d.ready == 0 {
-		if d.begun {
-			if err := pause(d.ctx, d.delay); err != nil {
-				return 0, err
-			}
-		}
-		d.begun, d.ready = true, min(d.size, len(d.rest))
-	}
-	n := copy(into, d.rest[:d.ready])
-	d.rest, d.ready = d.rest[n:], d.ready-n
-	return n, nil
-}
-
-// pause waits unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

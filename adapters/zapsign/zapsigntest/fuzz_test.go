@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 	"unicode/utf8"
+
+	"github.com/enlace-go/enlace/internal/fakehttp"
 )
 
 // FuzzRequest sends any request to a server that has a document, a template and a webhook.
@@ -73,7 +75,7 @@ func fuzzCall(t *testing.T, api *API, verb, path, body string) string {
 	r.Header.Set("Authorization", "Bearer T")
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	api.ServeHTTP(w, incoming(r))
+	api.ServeHTTP(w, fakehttp.Incoming(r))
 	if !knownStatuses[w.Code] {
 		t.Errorf("%s %s answered %d", verb, path, w.Code)
 	}
