@@ -344,7 +344,9 @@ func TestRunKeepsIdleTokensAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		scheme := codeScheme
 		scheme.RefreshLife = 180 * 24 * time.Hour
-		h := newHost(t, crm{auth: []enlace.AuthScheme{scheme}}, withApp, func(c *enlace.Config) { c.Workers = -1 })
+		h := newHost(t, crm{auth: []enlace.AuthScheme{scheme}}, withApp, func(c *enlace.Config) {
+			c.Workers, c.HealthInterval = -1, -1 // see TestProbesDoNotRefresh
+		})
 		cred := valid()
 		cred.Token.Issued = time.Now()
 		h.create(cred)

@@ -37,13 +37,14 @@ func (s *Service) backgroundLoops() []loop {
 		{"renew idle refresh tokens", keepAliveInterval, s.keepAlive},
 		{"export audit heads", auditInterval, s.exportAuditHeads},
 		{"keep metrics", time.Second, s.keepMetrics},
-		{"roll up metrics", time.Second, s.rollUpMetrics},
 		{"drain outboxes", drainInterval, s.drainOutboxes},
 		{"forget old writes", time.Hour, s.forgetWrites},
 		{"process webhook deliveries", dispatchInterval, s.dispatch},
 		{"bring in spilled webhook deliveries", spillInterval, s.drainSpill},
 		{"prune the inbox", pruneInterval, s.pruneInbox},
 		{"drain events that providers keep", pollInterval, s.drainAllEvents},
+		{"monitor health", time.Second, s.monitorHealth},
+		{"roll up metrics", rollupInterval, s.rollUpMetrics},
 	}
 	for range s.config.workers() {
 		loops = append(loops, loop{"carry out queued runs", lookForRuns, s.runQueued})

@@ -2,6 +2,7 @@ package enlace
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -164,4 +165,123 @@ type HealthStore interface {
 	// Maintenances returns a tenant's windows that end after the given time, in
 	// order of their end, 1,000 at most.
 	Maintenances(ctx context.Context, tenant string, endAfter time.Time) ([]Maintenance, error)
+	// EveryMaintenance returns the windows of all tenants that end after the given
+	// time, 10,000 at most.
+	EveryMaintenance(ctx context.Context, endAfter time.Time) ([]Maintenance, error)
+}
+
+// Health returns how an integration is, as the monitor in Run has found it last.
+// If nobody keeps watch, so that nothing younger than three intervals is stored, it
+// is checked now. Errors: ErrNotFound, ErrStore, ErrCanceled.
+func (s *Service) Health(ctx context.Context, ref Ref) (Health, error) {
+	in, err := s.Get(ctx, ref)
+	if err != nil {
+		return Health{}, err
+	}
+	h, err := s.store.Health(ctx, ref)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Health{}, wrap("health", ErrStore, err)
+	}
+	fresh := 3 * max(s.config.HealthInterval, defaultHealthInterval)
+	if err == nil && (time.Since(h.CheckedAt) < fresh || time.Now().Before(h.NextCheck)) && in.UpdatedAt.Before(h.CheckedAt) {
+		return h, nil
+	}
+	return s.checkHealthNow(ctx, in)
+}
+
+// CheckHealth checks an integration now and stores what it finds, whatever the
+// monitor is doing. What it finds counts at once. Errors: as Health.
+func (s *Service) CheckHealth(ctx context.Context, ref Ref) (Health, error) {
+	in, err := s.Get(ctx, ref)
+	if err != nil {
+		return Health{}, err
+	}
+	return s.checkHealthNow(ctx, in)
+}
+
+func (s *Service) checkHealthNow(ctx context.Context, in Integration) (Health, error) {
+	h, err := s.store.Health(ctx, in.Ref)
+	if errors.Is(err, ErrNotFound) {
+		h, err = Health{Ref: in.Ref, Provider: in.Provider, Status: HealthUnknown, Alerted: HealthHealthy}, nil
+	}
+	if err != nil {
+		return Health{}, wrap("health", ErrStore, err)
+	}
+	now := time.Now().UTC()
+	v := s.examine(ctx, in, now, nil)
+	if v.failed != nil {
+		return Health{}, wrap("check health", ErrStore, v.failed)
+	}
+	v.definite = true // somebody asked, and looks at it
+	before := h.Status
+	h = h.after(v, now)
+	var changes []HealthChange
+	if h.Status != before {
+		changes = []HealthChange{{Ref: in.Ref, Provider: in.Provider, At: now, From: before, To: h.Status, Cause: h.Cause, Summary: h.Summary}}
+	}
+	if err := s.store.SaveHealth(ctx, []Health{h}, changes); err != nil {
+		return Health{}, wrap("save health", ErrStore, err)
+	}
+	s.observe(ctx, HealthChecked{Ref: in.Ref, Provider: in.Provider, Status: h.Status, Cause: h.Cause, Evidence: v.evidence, Duration: v.took})
+	for _, c := range changes {
+		s.observe(ctx, HealthChanged{Change: c})
+	}
+	return h, nil
+}
+
+// HealthList returns a page of a tenant's integrations with their health, in order
+// of their ids, and the cursor of the next one. One that was never checked is not
+// among them. Errors: ErrInvalid for a bad cursor, ErrStore.
+func (s *Service) HealthList(ctx context.Context, q HealthQuery) ([]Health, string, error) {
+	list, next, err := s.store.HealthList(ctx, q)
+	return list, next, wrap("health list", ErrStore, err)
+}
+
+// HealthChanges returns a page of what has changed, newest first, and the cursor of
+// the next one. Changes are kept for two years. How often checks succeeded, and how
+// long answers took, is in [Service.Metrics]. Errors: ErrInvalid for a bad cursor, ErrStore.
+func (s *Service) HealthChanges(ctx context.Context, q HealthChangeQuery) ([]HealthChange, string, error) {
+	list, next, err := s.store.HealthChanges(ctx, q)
+	return list, next, wrap("health changes", ErrStore, err)
+}
+
+// SetMaintenance opens a maintenance window, or changes the one with m.ID, which is
+// given to a new one. The monitor goes by it within half a minute. Errors:
+// [*ValidationError], ErrStore.
+func (s *Service) SetMaintenance(ctx context.Context, m Maintenance) (Maintenance, error) {
+	var faults ValidationError
+	if m.From.IsZero() {
+		m.From = time.Now()
+	}
+	if !m.From.Before(m.Until) || m.Until.Sub(m.From) > 366*24*time.Hour {
+		faults.add("Until", "not within a year after From", "the time when the window ends")
+	}
+	if len(m.Reason) > 500 || len(m.ID) > 100 {
+		faults.add("Reason", "too long", "500 bytes at most")
+	}
+	if err := faults.orNil(); err != nil {
+		return Maintenance{}, err
+	}
+	if m.ID == "" {
+		m.ID = newID(time.Now())
+	}
+	m.From, m.Until = m.From.UTC().Truncate(time.Microsecond), m.Until.UTC().Truncate(time.Microsecond)
+	entry := AuditEntry{Tenant: m.Tenant, Integration: m.Integration, Action: "maintenance.set", Target: m.ID}
+	return m, s.audited(ctx, entry, func(ctx context.Context) error {
+		return wrap("save maintenance", ErrStore, s.store.SaveMaintenance(ctx, m))
+	})
+}
+
+// EndMaintenance removes a maintenance window. Errors: ErrNotFound, ErrStore.
+func (s *Service) EndMaintenance(ctx context.Context, tenant, id string) error {
+	return s.audited(ctx, AuditEntry{Tenant: tenant, Action: "maintenance.end", Target: id}, func(ctx context.Context) error {
+		return wrap("delete maintenance", ErrStore, s.store.DeleteMaintenance(ctx, tenant, id))
+	})
+}
+
+// Maintenances returns a tenant's maintenance windows that are open or still to
+// come, in order of their end, 1,000 at most. Errors: ErrStore.
+func (s *Service) Maintenances(ctx context.Context, tenant string) ([]Maintenance, error) {
+	list, err := s.store.Maintenances(ctx, tenant, time.Now())
+	return list, wrap("maintenance", ErrStore, err)
 }

@@ -75,21 +75,31 @@ func kindIndex(label string) int {
 	return 0
 }
 
+func (m *meter) shard(ref Ref) *meterShard {
+	if n := len(ref.ID); n > 0 {
+		return &m.shards[ref.ID[n-1]%16]
+	}
+	return &m.shards[0]
+}
+
+// lookup finds the series of an integration; nil if there is none.
+func (m *meter) lookup(ref Ref) *series {
+	shard := m.shard(ref)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	return shard.series[ref]
+}
+
 // of finds the series of an integration, or begins it.
 func (m *meter) of(ref Ref, provider string) *series {
-	shard := &m.shards[0]
-	if n := len(ref.ID); n > 0 {
-		shard = &m.shards[ref.ID[n-1]%16]
-	}
-	shard.mu.RLock()
-	s := shard.series[ref]
-	shard.mu.RUnlock()
-	if s != nil {
+	if s := m.lookup(ref); s != nil {
 		return s
 	}
+	shard := m.shard(ref)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if s = shard.series[ref]; s == nil {
+	s := shard.series[ref]
+	if s == nil {
 		s = &series{ref: ref, provider: provider}
 		shard.series[ref] = s
 	}

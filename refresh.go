@@ -49,7 +49,7 @@ func (c *Conn) reauthorize(ctx context.Context) error {
 // none needs a person to get one. One that is about to die is replaced in the
 // background, where the scheme wants that.
 func (c *Conn) refreshIfExpired(ctx context.Context) error {
-	if !c.refreshable() {
+	if !c.refreshable() || isProbe(ctx) && c.sender.Reauthorize == nil {
 		return nil
 	}
 	policy := refreshPolicy(c.scheme)

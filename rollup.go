@@ -2,6 +2,7 @@ package enlace
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -10,7 +11,7 @@ const (
 	// flushGrace is how long after the end of an hour its minutes may still be saved.
 	flushGrace = 3 * time.Minute
 	// rollupInterval is how often it is looked for hours and days that are over.
-	rollupInterval = time.Minute
+	rollupInterval = 5 * time.Minute
 	// metricBatch is how many chunks are read or removed at a time.
 	metricBatch = 1000
 )
@@ -37,19 +38,17 @@ func (s *Service) keepMetrics(ctx context.Context) error {
 }
 
 // rollUpMetrics makes hours of minutes and days of hours, and removes what is
-// older than it is kept. One process does it for all.
+// older than it is kept. One process does it at a time; doing it twice does no harm.
 func (s *Service) rollUpMetrics(ctx context.Context) error {
-	return s.lead(ctx, "metrics", func(ctx context.Context, _ Lease) error {
-		done := map[time.Time]bool{}
-		for {
-			if err := s.rollUp(ctx, time.Now(), done); err != nil {
-				return err
-			}
-			if pause(ctx, rollupInterval) != nil {
-				return nil
-			}
-		}
-	})
+	lease, err := s.store.AcquireLease(ctx, LeaseName{Name: "metrics"}, s.meter.node, 2*rollupInterval)
+	if errors.Is(err, ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.store.ReleaseLease(context.WithoutCancel(ctx), lease) }() // else it runs out
+	return s.rollUp(ctx, time.Now(), s.rolledUp)
 }
 
 // rollUp brings hours and days up to date. done are the hours that it has come to

@@ -121,7 +121,8 @@ type Service struct {
 	quotasMu sync.Mutex
 	quotas   map[string]*quota
 
-	exportedHeads map[string]int64 // of audit chains, by tenant; of one loop of Run
+	exportedHeads map[string]int64   // of audit chains, by tenant; of one loop of Run
+	rolledUp      map[time.Time]bool // hours of metrics; of another one
 	meter         *meter
 	monitor       *monitor
 	flags         flagRules
@@ -175,7 +176,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{},
 		watchers: map[uint64]Observer{},
-		meter:    newMeter(), exportedHeads: map[string]int64{}}
+		meter:    newMeter(), exportedHeads: map[string]int64{}, rolledUp: map[time.Time]bool{}}
 	s.monitor = newMonitor(s)
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)

@@ -49,6 +49,7 @@ type Field struct {
 //   - retryAttempts is how often a request may be repeated after its first try
 //   - webhookAllow lists the addresses and networks from which webhooks are taken,
 //     separated by commas; absent is all
+//   - healthInterval is how often the account is checked, in milliseconds; empty is Config.HealthInterval
 //   - environment chooses one of the provider's [Environment]s, if it has several
 func CommonSettings() []Field {
 	return []Field{
@@ -59,6 +60,8 @@ func CommonSettings() []Field {
 			Help: "How often a request may be repeated after its first try."},
 		{Name: allowSetting, Label: "Webhook sources", Kind: FieldNetworks,
 			Help: "Addresses and networks from which webhooks are taken, separated by commas; empty takes them from everywhere."},
+		{Name: "healthInterval", Label: "Health check every (ms)", Kind: FieldMilliseconds, Min: 5000, Max: 86400000,
+			Help: "How often the account is checked, in milliseconds; empty for the usual interval."},
 	}
 }
 

@@ -214,7 +214,7 @@ func TestCommonSettingsHaveValidDefaults(t *testing.T) {
 	for _, f := range fields {
 		names = append(names, f.Name)
 	}
-	if diff := cmp.Diff([]string{"apiUrl", "timeout", "retryAttempts", "webhookAllow"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"apiUrl", "timeout", "retryAttempts", "webhookAllow", "healthInterval"}, names); diff != "" {
 		t.Error("common settings (-want +got):\n" + diff)
 	}
 	fields[0].Name = "changed" // by a caller; nobody else may see it

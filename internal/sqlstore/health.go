@@ -34,6 +34,8 @@ const (
 	deleteMaintenance = `DELETE FROM enlace.maintenance WHERE tenant = ? AND id = ?`
 
 	selectMaintenance = `SELECT details FROM enlace.maintenance WHERE tenant = ? AND until_at > ? ORDER BY until_at, id LIMIT 1000`
+
+	everyMaintenance = `SELECT details FROM enlace.maintenance WHERE until_at > ? ORDER BY until_at, tenant, id LIMIT 10000`
 )
 
 // SaveHealth implements [enlace.HealthStore].
@@ -165,6 +167,11 @@ func (s *Store) DeleteMaintenance(ctx context.Context, tenant, id string) error 
 // Maintenances implements [enlace.HealthStore].
 func (s *Store) Maintenances(ctx context.Context, tenant string, endAfter time.Time) ([]enlace.Maintenance, error) {
 	return selectAll(ctx, s, "maintenance", scanJSON[enlace.Maintenance], selectMaintenance, tenant, endAfter.UnixMicro())
+}
+
+// EveryMaintenance implements [enlace.HealthStore].
+func (s *Store) EveryMaintenance(ctx context.Context, endAfter time.Time) ([]enlace.Maintenance, error) {
+	return selectAll(ctx, s, "every maintenance", scanJSON[enlace.Maintenance], everyMaintenance, endAfter.UnixMicro())
 }
 
 // scanJSON reads a row of one JSON column.

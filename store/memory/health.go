@@ -179,3 +179,21 @@ func (s *Store) Maintenances(ctx context.Context, tenant string, endAfter time.T
 	slices.SortFunc(rows, func(a, b enlace.Maintenance) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.ID, b.ID)) })
 	return rows[:min(1000, len(rows))], nil
 }
+
+// EveryMaintenance implements [enlace.HealthStore].
+func (s *Store) EveryMaintenance(ctx context.Context, endAfter time.Time) ([]enlace.Maintenance, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.end(ctx)
+	var rows []enlace.Maintenance
+	for _, m := range s.maintenance.all() {
+		if m.Until.After(endAfter) {
+			rows = append(rows, m)
+		}
+	}
+	slices.SortFunc(rows, func(a, b enlace.Maintenance) int {
+		return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.ID, b.ID))
+	})
+	return rows[:min(10_000, len(rows))], nil
+}

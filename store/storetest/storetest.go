@@ -47,6 +47,9 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Inbox", inboxChecks},
 		{"Audit", auditChecks},
 		{"Push", pushChecks},
+		{"Health", healthChecks},
+		{"Metrics", metricChecks},
+		{"Flags", flagChecks},
 	})
 	TestCredentials(t, open)
 	if _, ok := open(t).(enlace.KeyringStore); ok {
