@@ -50,14 +50,14 @@ func (m *meter) trafficOf(ref Ref) (ok, failed time.Time, kind string, took time
 // Everything but note belongs to the goroutine of watch.
 type monitor struct {
 	service *Service
-	running atomic.Bool
+	running atomic.Bool // so that nobody waits for the lock for nothing
 	wokenMu sync.Mutex
-	woken   map[Ref]bool // changed, to be looked at soon
-	wake    chan struct{}
+	woken   map[Ref]bool  // changed, to be looked at soon
+	wake    chan struct{} // of the watch that runs, nil if none does
 }
 
 func newMonitor(s *Service) *monitor {
-	return &monitor{service: s, woken: map[Ref]bool{}, wake: make(chan struct{}, 1)}
+	return &monitor{service: s, woken: map[Ref]bool{}}
 }
 
 // note wakes the monitor for an integration that has changed.
@@ -75,8 +75,8 @@ func (m *monitor) note(o Observation) {
 		return
 	}
 	m.wokenMu.Lock()
+	defer m.wokenMu.Unlock()
 	m.woken[ref] = true
-	m.wokenMu.Unlock()
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -136,8 +136,9 @@ func (s *Service) monitorHealth(ctx context.Context) error {
 }
 
 func (w *watch) run(ctx context.Context) error {
-	w.running.Store(true)
-	defer w.running.Store(false)
+	wake := make(chan struct{}, 1)
+	w.setWake(wake)
+	defer w.setWake(nil)
 	ctx, cancel := context.WithCancel(ctx)
 	defer w.drain()
 	defer cancel()
@@ -163,7 +164,7 @@ func (w *watch) run(ctx context.Context) error {
 			w.wheel.advance(time.Now(), w.enqueue)
 		case r := <-w.results:
 			w.finish(ctx, r)
-		case <-w.wake:
+		case <-wake:
 			w.refresh(ctx)
 		case <-reload.C:
 			if err := w.reload(ctx); err != nil && ctx.Err() == nil {
@@ -179,6 +180,14 @@ func (w *watch) run(ctx context.Context) error {
 		}
 		w.dispatch(ctx)
 	}
+}
+
+func (m *monitor) setWake(wake chan struct{}) {
+	m.wokenMu.Lock()
+	defer m.wokenMu.Unlock()
+	m.wake = wake
+	clear(m.woken)
+	m.running.Store(wake != nil)
 }
 
 // drain waits for the checks and the save that are under way.
