@@ -82,16 +82,27 @@ func (r recordMapper) Complete(part, current json.RawMessage) (json.RawMessage, 
 	return r.inverse.Overlay(part, current)
 }
 
+// KeptPayloads reads up to n records of an entity of which the service has kept the last state
+// ([enlace.Service.KeptRecords]), for the same uses as [Payloads], without asking the provider.
+func KeptPayloads(ctx context.Context, s *enlace.Service, ref enlace.Ref, entity string, n int) iter.Seq2[json.RawMessage, error] {
+	return payloads(s.KeptRecords(ctx, ref, entity), n)
+}
+
 // Payloads reads the first n records of an entity from the provider as they are, for
 // [Shadow], [mapping.SchemaOf] and [mapping.Compiled.CheckRoundTrip]. Nothing is kept. It
 // ends after the first error; errors are those of [enlace.Service.Pages].
 func Payloads(ctx context.Context, s *enlace.Service, ref enlace.Ref, entity string, n int) iter.Seq2[json.RawMessage, error] {
+	return payloads(s.Records(ctx, ref, enlace.PullRequest{Entity: entity, Limit: max(n, 0)}), n)
+}
+
+// payloads are the data of the first n records that are not deleted.
+func payloads(records iter.Seq2[enlace.Record, error], n int) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		if n <= 0 {
 			return
 		}
 		left := n
-		for record, err := range s.Records(ctx, ref, enlace.PullRequest{Entity: entity, Limit: n}) {
+		for record, err := range records {
 			if err != nil {
 				yield(nil, err)
 				return
