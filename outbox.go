@@ -206,9 +206,13 @@ func (s *Service) drainOutbox(ctx context.Context, key OutgoingKey) error {
 		return err
 	}
 	source := s.outboxOf(adapter)
-	_, err = s.Sync(ctx, key.Ref, SyncOptions{Direction: Push, Entities: []string{key.Entity}, Source: source})
+	turn := LeaseName{Tenant: key.Ref.Tenant, Name: "drain/" + key.Ref.ID + "/" + key.Entity}
+	err = s.leased(ctx, turn, newID(rowTime()), func(ctx context.Context, _ Lease) error {
+		_, err := s.Sync(ctx, key.Ref, SyncOptions{Direction: Push, Entities: []string{key.Entity}, Source: source})
+		return err
+	})
 	if errors.Is(err, ErrConflict) {
-		return nil // another run of the entity is under way
+		return nil // another process drains it, or another run of the entity is under way
 	}
 	return err
 }

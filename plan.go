@@ -306,6 +306,12 @@ func (p plannedSource) Changes(ctx context.Context, q ChangeQuery) ([]Change, st
 	return changes, next, nil
 }
 
+// Joins implements TxSource.
+func (p plannedSource) Joins(store Store) bool {
+	joined, ok := p.inner.(TxSource)
+	return ok && joined.Joins(store)
+}
+
 // Accepted implements Source.
 func (p plannedSource) Accepted(ctx context.Context, a AcceptedChanges) error {
 	if p.inner == nil {

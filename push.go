@@ -118,6 +118,7 @@ type pushed struct {
 	recovered bool   // by the journal, not given by the source
 	entry     *JournalEntry
 	tried     bool // a request with its key was made before
+	account   bool // the failure is the account's, not the record's
 	ack       Ack
 	err       error
 }
@@ -528,12 +529,14 @@ func (p *pusher) fetch(ctx context.Context, items []*pushed) (map[string]Record,
 // conclude decides what follows from a batch, and remembers it.
 func (p *pusher) conclude(ctx context.Context, items []*pushed) error {
 	var failed error
+	account := forbidden(items)
 	for _, it := range items {
+		it.account = account
 		if err := p.judge(it); err != nil && (failed == nil || !refused(err)) {
 			failed = err
 		}
 	}
-	stop := failed != nil && (!refused(failed) && !p.allQueued(items) || p.options.OnError != OnErrorContinue)
+	stop := failed != nil && (account || !refused(failed) && !p.allQueued(items) || p.options.OnError != OnErrorContinue)
 	if failed != nil && p.options.OnError == OnErrorRollback {
 		if err := p.journal(ctx, items); err != nil {
 			return err
@@ -552,6 +555,12 @@ func (p *pusher) conclude(ctx context.Context, items []*pushed) error {
 	return nil
 }
 
+// forbidden says whether a batch was refused as a whole because the account may not
+// do this. It is not the records' fault then, and none of them shall die of it.
+func forbidden(items []*pushed) bool {
+	return len(items) > 1 && !slices.ContainsFunc(items, func(it *pushed) bool { return !errors.Is(it.err, ErrForbidden) })
+}
+
 // judge decides what became of a change, and returns its error.
 func (p *pusher) judge(it *pushed) error {
 	switch {
@@ -562,6 +571,8 @@ func (p *pusher) judge(it *pushed) error {
 		if it.outcome = ChangeDead; p.options.OnError == OnErrorContinue {
 			return nil
 		}
+	case it.account:
+		it.outcome = ChangeFailed
 	case refused(it.err) && !ambiguous(it.err):
 		tries := p.options.Tries
 		if tries <= 0 {

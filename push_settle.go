@@ -112,21 +112,32 @@ func journalled(items []*pushed) []JournalEntry {
 	return entries
 }
 
-// settle remembers what became of changes, and tells the host, in one transaction.
+// settle remembers what became of changes in one transaction, and tells the host, in
+// the same one if the source can join it.
 func (p *pusher) settle(ctx context.Context, items []*pushed) error {
 	if len(items) == 0 {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	steps := []func(context.Context, []*pushed) error{p.saveLinks, p.saveJournal, p.saveOutgoing, p.saveConflicts, p.tellSink}
+	joined, joins := p.source.(TxSource)
+	if joins = joins && joined.Joins(p.service.store); joins {
+		steps = append(steps, p.tellSource)
+	}
 	err := p.transact(ctx, func(ctx context.Context) error {
-		for _, step := range []func(context.Context, []*pushed) error{p.saveLinks, p.saveJournal, p.saveOutgoing, p.saveConflicts, p.tellSink, p.tellSource} {
+		for _, step := range steps {
 			if err := step(ctx, items); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err == nil && !joins {
+		ctx, cancel := save(ctx)
+		err = p.tellSource(ctx, items)
+		cancel()
+	}
 	if err != nil {
 		return wrap("settle "+p.entity.Name, ErrStore, err)
 	}
@@ -356,7 +367,7 @@ func (p *pusher) saveOutgoing(ctx context.Context, items []*pushed) error {
 		case it.outcome == ChangeDead: // it waits already; the newest version of it does
 		case it.outcome == ChangeQueued:
 			row.State = OutgoingQueued
-		case it.outcome == ChangeFailed && refused(it.err):
+		case it.outcome == ChangeFailed && refused(it.err) && !it.account:
 			row.Tries++
 			if row.State != OutgoingQueued {
 				row.State = OutgoingFailing

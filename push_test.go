@@ -1,6 +1,7 @@
 package enlace_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -462,4 +463,47 @@ func TestAlternativeAddressWhileTheUsualOneIsDown(t *testing.T) {
 			t.Error("the usual address is not used again")
 		}
 	})
+}
+
+// A permission that is missing is not the records' fault: none of them dies of it.
+func TestMissingPermissionMakesNoDeadLetters(t *testing.T) {
+	p := fake.New(fake.Options{})
+	d := newDesk(t, p)
+	d.fill(120)
+	p.Fail(fake.Failure{Kind: fake.Refusal, Status: http.StatusForbidden, Times: -1})
+	for range 5 {
+		if counts, err := d.push(t); !errors.Is(err, enlace.ErrForbidden) || counts.Dead != 0 {
+			t.Fatalf("%+v, %v", counts, err)
+		}
+	}
+	p.Heal()
+	checkCounts(t, d.mustPush(t), enlace.PushResults{Read: 120, Created: 120})
+}
+
+// What the store keeps of a change is sealed.
+func TestWhatWaitsIsSealed(t *testing.T) {
+	p := fake.New(fake.Options{})
+	d := newDesk(t, p)
+	d.set("a", map[string]any{"name": "canary-name"})
+	d.mustPush(t)
+	d.set("a", map[string]any{"name": "canary-other"})
+	p.Fail(fake.Failure{Kind: fake.Unreachable, Times: -1})
+	checkCounts(t, d.mustPush(t), enlace.PushResults{Read: 1, Queued: 1})
+	rows, _, err := d.store.Outgoing(t.Context(), enlace.OutgoingQuery{Tenant: "acme"})
+	if err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	states, err := d.store.LoadLinkedStates(t.Context(), d.ref, "contacts", []string{"a"})
+	if err != nil || len(states) != 1 || len(states[0].Base) == 0 {
+		t.Fatal(states, err)
+	}
+	entries, _, err := d.store.Journal(t.Context(), enlace.JournalQuery{Ref: d.ref, RunID: rows[0].RunID})
+	if err != nil || len(entries) == 0 {
+		t.Fatal(entries, err)
+	}
+	for _, sealed := range [][]byte{rows[0].Payload, states[0].Base, entries[0].Image} {
+		if len(sealed) == 0 || bytes.Contains(sealed, []byte("canary")) {
+			t.Errorf("not sealed: %q", sealed)
+		}
+	}
 }

@@ -19,12 +19,21 @@ type Source interface {
 
 	// Accepted is told what needs no longer be given: what the provider has, and
 	// what enlace has taken over durably (queued, or among the dead letters). What
-	// is not in it failed, and is to be given again. It runs in the transaction in
-	// which enlace remembers the same ([Transactor]), so a host whose rows are in
-	// the store's database unmarks them in the same commit; it makes no network
-	// call. After an error, and after a crash, the same changes are pushed again
-	// and found to be there.
+	// is not in it failed, and is to be given again. It is called when enlace has
+	// remembered the same: after an error, and after a crash, the same changes come
+	// again and are found to be there. It is called for one batch at a time in a run.
 	Accepted(ctx context.Context, a AcceptedChanges) error
+}
+
+// TxSource is a Source that can write in a transaction of the service's store: its
+// rows are unmarked in the commit in which enlace remembers the same, and a crash
+// repeats none. Without it they are unmarked after that.
+type TxSource interface {
+	Source
+	// Joins says whether Accepted writes by the transaction that store's Transact has
+	// put into its context. Then Accepted makes no network call, and calls nothing
+	// else of the service.
+	Joins(store Store) bool
 }
 
 // ChangeQuery asks a Source for changes.

@@ -86,6 +86,9 @@ func (r rows) Changes(ctx context.Context, q enlace.ChangeQuery) ([]enlace.Chang
 	return changes, changes[len(changes)-1].ID, found.Err()
 }
 
+// Joins implements enlace.TxSource.
+func (rows) Joins(enlace.Store) bool { return true }
+
 // Accepted implements enlace.Source, in the transaction in which enlace remembers
 // the same.
 func (r rows) Accepted(ctx context.Context, a enlace.AcceptedChanges) error {
