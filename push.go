@@ -132,7 +132,12 @@ func (p *pusher) push(ctx context.Context) error {
 			return err
 		}
 	}
-	q := ChangeQuery{Integration: p.integration, Entity: p.entity.Name}
+	lane := LaneSync
+	if _, drains := p.source.(*outbox); drains {
+		lane = LaneBackfill
+	}
+	ctx = WithLane(ctx, lane)
+	q, pages := ChangeQuery{Integration: p.integration, Entity: p.entity.Name}, 0
 	for {
 		q.Limit = pushPage
 		if left := p.options.Limit - p.counts.Read; p.options.Limit > 0 {
@@ -150,10 +155,29 @@ func (p *pusher) push(ctx context.Context) error {
 		if err := p.pushPage(ctx, latest(changes)); err != nil {
 			return err
 		}
+		if p.options.Progress != nil {
+			pages++
+			p.options.Progress(Progress{Entity: p.entity.Name, Read: p.counts.Read, Pages: pages, Done: next == ""})
+		}
 		if q.After = next; next == "" {
 			return nil
 		}
+		if err := p.wanted(ctx); err != nil {
+			return err
+		}
 	}
+}
+
+// wanted says whether the run shall go on: somebody may have paused or cancelled it.
+func (p *pusher) wanted(ctx context.Context) error {
+	if p.plan != nil {
+		return nil
+	}
+	request, err := p.service.store.RunRequest(ctx, p.integration.Tenant, p.runID)
+	if err != nil {
+		return wrap("run request", ErrStore, err)
+	}
+	return requested(request)
 }
 
 // sourceError gives an error of the host's source its kind.

@@ -112,15 +112,21 @@ func journalled(items []*pushed) []JournalEntry {
 	return entries
 }
 
-// settle remembers what became of changes in one transaction, and tells the host, in
-// the same one if the source can join it.
+// settle remembers what became of changes in one transaction, and tells the host: in
+// the same one where it can join; else the sink before, and the source after it, so
+// that a crash between repeats and does not forget.
 func (p *pusher) settle(ctx context.Context, items []*pushed) error {
 	if len(items) == 0 {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	steps := []func(context.Context, []*pushed) error{p.saveLinks, p.saveJournal, p.saveOutgoing, p.saveConflicts, p.tellSink}
+	steps := []func(context.Context, []*pushed) error{p.saveLinks, p.saveJournal, p.saveOutgoing, p.saveConflicts}
+	if sink, ok := p.sink.(TxSink); ok && sink.Joins(p.service.store) {
+		steps = append(steps, p.tellSink)
+	} else if err := p.tellSink(ctx, items); err != nil {
+		return err
+	}
 	joined, joins := p.source.(TxSource)
 	if joins = joins && joined.Joins(p.service.store); joins {
 		steps = append(steps, p.tellSource)
