@@ -53,7 +53,7 @@ var looks = map[string]map[string]look{
 	},
 	"run": {
 		"running": {"busy", "sync"}, "complete": {"good", "check"}, "partial": {"good", "dash"}, "failed": {"bad", "cross"},
-		"canceled": {"quiet", "off"}, "interrupted": {"warn", "warn"},
+		"canceled": {"quiet", "off"}, "interrupted": {"warn", "warn"}, "waiting": {"busy", "clock"}, "paused": {"warn", "pause"},
 	},
 	"audit": {"done": {"good", "check"}, "failed": {"bad", "cross"}, "refused": {"warn", "warn"}, "begun": {"busy", "clock"}},
 	"flag":  {"on": {"good", "check"}, "off": {"bad", "off"}},

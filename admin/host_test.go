@@ -38,6 +38,7 @@ type hostOptions struct {
 	options  admin.Options
 	sink     enlace.Sink
 	mappings enlace.MappingEngine
+	webhooks enlace.WebhookConfig
 }
 
 // newHost mounts the admin at /integrations/ for a user who may do everything.
@@ -62,7 +63,7 @@ func newHost(t *testing.T, o hostOptions) *host {
 		t.Fatal(err)
 	}
 	h.service, err = enlace.New(enlace.Config{Registry: enlace.NewRegistry(h.provider.Adapter()), Store: o.store, Keys: keys, Transport: h.provider,
-		OAuth: map[string]enlace.OAuthApp{fake.Name: h.provider.OAuthApp()}, Sink: o.sink, Mappings: o.mappings})
+		OAuth: map[string]enlace.OAuthApp{fake.Name: h.provider.OAuthApp()}, Sink: o.sink, Mappings: o.mappings, Webhooks: o.webhooks})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -199,6 +199,8 @@ type integrationData struct {
 	Runs         part[[]runRow]
 	CanSync      bool
 	CanPlan      bool
+	WebhookURL   string // where the provider delivers; empty if it does not
+	CanRegister  bool
 }
 
 type setting struct{ Label, Value string }
@@ -217,6 +219,10 @@ func (a *Admin) integrationPage(w http.ResponseWriter, r *http.Request, c *call)
 		can := enlace.CapabilitiesOf(adapter)
 		data.Capabilities = capabilityNames(can)
 		data.CanSync = can.Has(enlace.CanPull)
+		if can.Has(enlace.CanReceiveWebhooks) {
+			data.WebhookURL, _ = a.service.WebhookTarget(in.Ref) // without a public address there is none
+			data.CanRegister = data.WebhookURL != "" && can.Has(enlace.CanRegisterWebhooks)
+		}
 		data.CanPlan = can.Has(enlace.CanPush) && a.source(in) != nil
 	}
 	for _, field := range fieldsOf(data.Provider) {

@@ -301,16 +301,16 @@ func (api *api) runOperations() {
 			}
 			return &runAnswer{Status: http.StatusOK, Body: syncBody(run, t)}, nil
 		})
-	operation(api, GrantTest, huma.Operation{Method: "DELETE", Path: "/runs/{id}", OperationID: "cancelRun", Summary: "Cancel a test or a sync of this process", Tags: []string{"runs"},
+	operation(api, GrantTest, huma.Operation{Method: "DELETE", Path: "/runs/{id}", OperationID: "cancelRun", Summary: "Cancel a test or a sync", Tags: []string{"runs"},
 		DefaultStatus: http.StatusAccepted},
 		func(ctx context.Context, c *call, in *idInput) (*struct{}, error) {
 			if n, ok := api.tests.find(c.access.Tenant, in.ID); ok {
 				n.cancel()
 				return nil, nil
 			}
-			if c.may(GrantSync) && api.cancelRun(ctx, c, in.ID) {
-				return nil, nil
+			if !c.may(GrantSync) {
+				return nil, newProblem(c, "forbidden")
 			}
-			return nil, newProblem(c, "not_found")
+			return nil, api.service.CancelRun(ctx, c.access.Tenant, in.ID)
 		})
 }

@@ -34,7 +34,7 @@ func newRunRow(run enlace.Run, now time.Time) runRow {
 	}
 	row.Elapsed = end.Sub(run.StartedAt)
 	for _, result := range run.Results {
-		row.Records += result.Read
+		row.Records += result.Read + pushedRecords(result.Push)
 		row.Requests += result.Requests
 		row.Retries += result.Retries
 	}
@@ -101,23 +101,39 @@ type entityRow struct {
 	enlace.EntityResult
 }
 
+// newEntityRow adds up what a run did with an entity in both directions.
+func newEntityRow(name string, r enlace.EntityResult) entityRow {
+	if p := r.Push; p != nil {
+		r.Read, r.Created, r.Updated, r.Deleted, r.Unchanged = r.Read+p.Read, r.Created+p.Created, r.Updated+p.Updated, r.Deleted+p.Deleted, r.Unchanged+p.Unchanged
+	}
+	return entityRow{name, r}
+}
+
 func (a *Admin) runPage(w http.ResponseWriter, r *http.Request, c *call) error {
 	run, err := a.service.SyncRun(r.Context(), c.access.Tenant, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	data := runData{Run: run, Row: newRunRow(run, time.Now()), Here: a.syncs.of(run.Ref) != nil, CanUndo: canUndo(run),
+	data := runData{Run: run, Row: newRunRow(run, time.Now()), CanUndo: canUndo(run),
 		Undo: a.undos.of(enlace.Ref{Tenant: run.Ref.Tenant, ID: run.ID}).view()}
 	data.Row.name(a.names(r, c))
 	for _, entity := range run.Entities {
-		data.Entities = append(data.Entities, entityRow{entity, run.Results[entity]})
+		data.Entities = append(data.Entities, newEntityRow(entity, run.Results[entity]))
 	}
 	for name, result := range run.Results {
 		if !slices.Contains(run.Entities, name) {
-			data.Entities = append(data.Entities, entityRow{name, result})
+			data.Entities = append(data.Entities, newEntityRow(name, result))
 		}
 	}
 	t := translator(c.Language)
 	return a.show(w, r, c, page{name: "run", title: t.text("run.title", data.Row.Name), section: "runs", live: true,
 		crumbs: []crumb{{t.text("nav.runs"), "runs"}}, data: data})
+}
+
+// pushedRecords is how many records a push has written.
+func pushedRecords(p *enlace.PushResults) int {
+	if p == nil {
+		return 0
+	}
+	return p.Created + p.Updated + p.Deleted
 }

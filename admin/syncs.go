@@ -22,7 +22,6 @@ type syncs struct {
 type syncJob struct {
 	ref    enlace.Ref
 	began  time.Time
-	cancel context.CancelFunc
 	done   chan struct{}
 	result enlace.SyncResult // once done
 	err    error
@@ -53,18 +52,6 @@ func (s *syncs) remove(job *syncJob) {
 	delete(s.running, job)
 }
 
-// of is the sync of an integration that runs here, or nil.
-func (s *syncs) of(ref enlace.Ref) *syncJob {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for job := range s.running {
-		if job.ref == ref {
-			return job
-		}
-	}
-	return nil
-}
-
 // startSync begins a sync that goes on when the request has ended.
 func (a *Admin) startSync(ctx context.Context, c *call, id string, o enlace.SyncOptions) (*syncJob, error) {
 	in, err := a.service.Get(ctx, c.integrationRef(id))
@@ -77,7 +64,7 @@ func (a *Admin) startSync(ctx context.Context, c *call, id string, o enlace.Sync
 // startJob carries out work that makes a run of the integration.
 func (a *Admin) startJob(c *call, ref enlace.Ref, work func(context.Context) (enlace.SyncResult, error)) (*syncJob, error) {
 	running, cancel := context.WithCancel(a.asActor(a.stopping, c))
-	job := &syncJob{ref: ref, began: time.Now(), cancel: cancel, done: make(chan struct{})}
+	job := &syncJob{ref: ref, began: time.Now(), done: make(chan struct{})}
 	if err := a.syncs.add(c, job); err != nil {
 		cancel()
 		return nil, err
@@ -139,26 +126,26 @@ func (a *Admin) runSync(w http.ResponseWriter, r *http.Request, c *call) error {
 	return nil
 }
 
-// cancelSync ends a run that was started here.
+// cancelSync ends a run, in whichever process it is.
 func (a *Admin) cancelSync(w http.ResponseWriter, r *http.Request, c *call) error {
-	if !a.cancelRun(r.Context(), c, r.PathValue("id")) {
-		return newProblem(c, "conflict")
-	}
-	leave(w, http.StatusSeeOther, c.mount.root+"runs/"+r.PathValue("id")+"?done=canceled")
-	return nil
+	return a.changeRun(w, r, c, "canceled", a.service.CancelRun)
 }
 
-func (a *Admin) cancelRun(ctx context.Context, c *call, id string) bool {
-	run, err := a.service.SyncRun(ctx, c.access.Tenant, id)
-	if err != nil || run.State != enlace.RunRunning {
-		return false
+func (a *Admin) pauseRun(w http.ResponseWriter, r *http.Request, c *call) error {
+	return a.changeRun(w, r, c, "paused", a.service.PauseRun)
+}
+
+func (a *Admin) resumeRun(w http.ResponseWriter, r *http.Request, c *call) error {
+	return a.changeRun(w, r, c, "resumed", a.service.ResumeRun)
+}
+
+func (a *Admin) changeRun(w http.ResponseWriter, r *http.Request, c *call, done string, change func(ctx context.Context, tenant, id string) error) error {
+	id := r.PathValue("id")
+	if err := change(r.Context(), c.access.Tenant, id); err != nil {
+		return err
 	}
-	job := a.syncs.of(run.Ref)
-	if job == nil {
-		return false
-	}
-	job.cancel()
-	return true
+	leave(w, http.StatusSeeOther, c.mount.root+"runs/"+id+"?done="+done)
+	return nil
 }
 
 // awaitSync answers with the run, which may have ended or not.
