@@ -118,7 +118,7 @@ func (s *Service) workOn(ctx context.Context, ref Ref) (more bool, err error) {
 		s.turns.holdUntil(ref, time.Now().Add(time.Minute))
 		return false, err
 	}
-	err = s.leasedFor(ctx, LeaseName{Tenant: ref.Tenant, Name: "webhooks/" + ref.ID}, s.webhooks.Lease, func(ctx context.Context, lease Lease) error {
+	err = s.leasedFor(ctx, LeaseName{Tenant: ref.Tenant, Name: "webhooks/" + ref.ID}, newID(time.Now()), s.webhooks.Lease, func(ctx context.Context, lease Lease) error {
 		for range turnBatches {
 			b := &batch{service: s, integration: in, lease: lease}
 			err := b.run(ctx)
@@ -137,35 +137,6 @@ func (s *Service) workOn(ctx context.Context, ref Ref) (more bool, err error) {
 		return false, nil // somebody else's; if not all is done there the next look finds it
 	}
 	return more, err
-}
-
-// leasedFor runs fn while it holds the lease, and ends fn's context when it is lost.
-func (s *Service) leasedFor(ctx context.Context, name LeaseName, ttl time.Duration, fn func(ctx context.Context, lease Lease) error) error {
-	lease, err := s.store.AcquireLease(ctx, name, newID(time.Now()), ttl)
-	if err != nil {
-		return wrap("acquire lease", ErrStore, err)
-	}
-	working, cancel := context.WithCancelCause(ctx)
-	var renewing sync.WaitGroup
-	renewing.Go(func() {
-		for pause(working, ttl/3) == nil {
-			if _, err := s.store.RenewLease(working, lease, ttl); errors.Is(err, ErrConflict) {
-				cancel(err)
-			}
-		}
-	})
-	err = fn(working, lease)
-	if lost := context.Cause(working); errors.Is(lost, ErrConflict) {
-		err = wrap("renew lease", ErrStore, lost)
-	}
-	cancel(nil)
-	renewing.Wait()
-	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer done()
-	if released := s.store.ReleaseLease(ctx, lease); released != nil {
-		s.logger.Warn("lease not released", "lease", name.Name, "error", released)
-	}
-	return err
 }
 
 // claim takes the next deliveries for this process, and those of records that

@@ -294,6 +294,7 @@ func (b *batch) fetch(ctx context.Context) error {
 const maxFetch = 100
 
 func (b *batch) fetchEntity(ctx context.Context, entity string, ids []string) error {
+	ctx = WithLane(ctx, LaneWebhook)
 	conn, err := b.service.open(ctx, b.integration)
 	if err != nil {
 		return err

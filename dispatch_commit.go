@@ -40,8 +40,8 @@ func (b *batch) commitJobs(ctx context.Context, jobs []*job) error {
 		if err := b.handleAll(ctx, jobs, false, func(p Processor) EventHandler { return onlyIf(p.AfterSink, p.HandleTx) }); err != nil {
 			return err
 		}
-		if after {
-			return nil
+		if err := b.remember(ctx, sink, jobs); err != nil || after {
+			return err
 		}
 		return b.finish(ctx, jobs)
 	})
@@ -200,6 +200,65 @@ func (b *batch) giveEntity(ctx context.Context, sink Sink, entity string, record
 	return len(mapped), nil
 }
 
+// remember notes what the sink has accepted, so that the next pull does not take it for a
+// change. A sink of the webhooks' own is not the one that pulls give to.
+func (b *batch) remember(ctx context.Context, sink Sink, jobs []*job) error {
+	if sink == nil || b.service.webhooks.Sink != nil {
+		return nil
+	}
+	records, order := b.recordsOf(jobs)
+	for _, entity := range order {
+		if err := b.rememberEntity(ctx, entity, records[entity]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) rememberEntity(ctx context.Context, entity string, records []Record) error {
+	store, ref := b.service.store, b.integration.Ref
+	for chunk := range slices.Chunk(records, maxStates) {
+		ids := make([]string, len(chunk))
+		states := make([]RecordState, len(chunk))
+		for i, r := range chunk {
+			ids[i], states[i].ID = r.ID, r.ID
+		}
+		known, err := store.LoadRecordStates(ctx, ref, entity, ids)
+		if err != nil {
+			return err
+		}
+		for _, state := range known {
+			states[slices.Index(ids, state.ID)] = state
+		}
+		for i, r := range chunk {
+			if err := b.bringUpToDate(ctx, &states[i], r); err != nil {
+				return err
+			}
+		}
+		if err := store.SaveRecordStates(ctx, ref, entity, states); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bringUpToDate makes a state that of a record as the sink has it now.
+func (b *batch) bringUpToDate(ctx context.Context, state *RecordState, r Record) error {
+	if r.Deleted {
+		state.Presence, state.Accepted, state.Base, state.BaseKeyID = RecordGone, Digest{}, nil, 0
+		return nil
+	}
+	if state.Base != nil {
+		sealed, err := b.service.safe.SealRecord(ctx, basePlace(b.integration.Ref, r.Entity, r.ID), r.Data)
+		if err != nil {
+			return err
+		}
+		state.Base, state.BaseKeyID = sealed.Data, sealed.KeyID
+	}
+	state.Accepted, state.Modified, state.Presence = DigestOf(r.Data), r.Modified, RecordPresent
+	return nil
+}
+
 // acceptBatch calls the host's sink; a panic is an error of it.
 func acceptBatch(ctx context.Context, sink Sink, batch Batch) (changes Changes, err error) {
 	defer func() {
@@ -212,6 +271,6 @@ func acceptBatch(ctx context.Context, sink Sink, batch Batch) (changes Changes, 
 
 // joinsStore says whether the sink writes by the store's own transaction.
 func joinsStore(sink Sink, store Store) bool {
-	joined, ok := sink.(interface{ Joins(store Store) bool })
+	joined, ok := sink.(TxSink)
 	return ok && joined.Joins(store)
 }

@@ -530,10 +530,34 @@ func TestRetention(t *testing.T) {
 		if n := len(h.deliveries()); n != 2 {
 			t.Errorf("%d deliveries", n)
 		}
-		time.Sleep(24 * time.Hour)
+		time.Sleep(25 * time.Hour)
 		stop()
 		if n := len(h.deliveries()); n != 0 {
 			t.Errorf("%d deliveries after the retention", n)
+		}
+	})
+}
+
+// What an event has brought to the sink is no change to the next pull.
+func TestPullAfterEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, joins := range []bool{true, false} {
+			var l ledger
+			h := newHookHost(t, hooks{}, func(c *enlace.Config) { c.Sink = sink{ledger: &l, joins: joins} })
+			h.provider.add("deals", 2)
+			must(h.Sync(t.Context(), h.in.Ref, enlace.SyncOptions{}))(t)
+			l.check(t, "the first pull", "deals 1,2")
+			h.provider.add("deals", 2)
+			h.deliver(bodyOf(happening{Type: "created", Record: "3", Data: h.provider.records["deals"][2]}))
+			stop := h.run()
+			time.Sleep(time.Minute)
+			stop()
+			l.check(t, "the event", "deals 3")
+			result := must(h.Sync(t.Context(), h.in.Ref, enlace.SyncOptions{}))(t)
+			l.check(t, "the next pull", "deals 4")
+			if r := result.Entities["deals"]; r.Unchanged != 1 || r.Created != 1 || r.Updated != 0 {
+				t.Errorf("the next pull: %+v", r)
+			}
 		}
 	})
 }

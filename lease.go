@@ -22,7 +22,11 @@ func syncLease(ref Ref, entity string) LeaseName {
 // leased runs fn while it holds the lease, and ends fn's context when the lease is
 // lost. It returns ErrConflict if somebody else holds it or has taken it over.
 func (s *Service) leased(ctx context.Context, name LeaseName, owner string, fn func(ctx context.Context, lease Lease) error) error {
-	ttl := orDefaultDuration(s.config.RunLease, defaultRunLease)
+	return s.leasedFor(ctx, name, owner, orDefaultDuration(s.config.RunLease, defaultRunLease), fn)
+}
+
+// leasedFor is leased with a time of its own.
+func (s *Service) leasedFor(ctx context.Context, name LeaseName, owner string, ttl time.Duration, fn func(ctx context.Context, lease Lease) error) error {
 	lease, err := s.store.AcquireLease(ctx, name, owner, ttl)
 	if err != nil {
 		return wrap("acquire lease", ErrStore, err)

@@ -34,7 +34,7 @@ func (s *Service) DrainEvents(ctx context.Context, ref Ref) (int, error) {
 		return 0, &Error{Provider: conn.provider, Op: "drain events", Kind: ErrUnsupported, Outcome: OutcomeNotRun, Message: "the provider keeps no events"}
 	}
 	taken := 0
-	err = s.leasedFor(ctx, LeaseName{Tenant: ref.Tenant, Name: "webhook-poll/" + ref.ID}, pollLease, func(ctx context.Context, _ Lease) error {
+	err = s.leasedFor(ctx, LeaseName{Tenant: ref.Tenant, Name: "webhook-poll/" + ref.ID}, newID(time.Now()), pollLease, func(ctx context.Context, _ Lease) error {
 		request := PollRequest{Limit: pollSize, Recover: true}
 		for range pollTurns {
 			set, err := poller.PollEvents(ctx, conn, request)

@@ -65,7 +65,7 @@ func (s *Service) EnsureWebhook(ctx context.Context, ref Ref, o WebhookOptions) 
 	if o.Secret, err = conn.providersSecret(o.Secret); err != nil {
 		return err
 	}
-	return s.leasedFor(ctx, registrationLease(ref), registrationTime, func(ctx context.Context, _ Lease) error {
+	return s.leasedFor(ctx, registrationLease(ref), newID(time.Now()), registrationTime, func(ctx context.Context, _ Lease) error {
 		cred, err := s.webhookCredential(ctx, ref)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (s *Service) RemoveWebhook(ctx context.Context, ref Ref) error {
 	if err != nil {
 		return err
 	}
-	return s.leasedFor(ctx, registrationLease(ref), registrationTime, func(ctx context.Context, _ Lease) error {
+	return s.leasedFor(ctx, registrationLease(ref), newID(time.Now()), registrationTime, func(ctx context.Context, _ Lease) error {
 		cred, err := s.webhookCredential(ctx, ref)
 		if err != nil {
 			return err
