@@ -78,7 +78,8 @@ type WebhookTerms struct {
 	// else is about the body as it is unpacked. Otherwise a compressed body is refused.
 	Gzip bool
 	// SentOnce says that the provider never repeats a delivery, so that equal ones tell
-	// of different events.
+	// of different events. Otherwise an equal one that arrives while the first is worked
+	// on counts as its repetition.
 	SentOnce bool
 	// OwnSecret says that the provider makes the proof and takes none of ours, so that
 	// [Service.EnsureWebhook] needs to be given it, or finds it in the account's credential.
