@@ -226,6 +226,28 @@ func FuzzParseWebhook(f *testing.F) {
 	})
 }
 
+// FuzzClassify: any answer is a success or an error of some kind.
+func FuzzClassify(f *testing.F) {
+	for _, body := range []string{"", "{", "<html>", `{"error":{"code":"unauthorized","message":"x"}}`, `{"error":{"code":"rate_limited"}}`, `{"error":{"code":7}}`,
+		`{"error":"x"}`, `{"items":[]}`} {
+		for _, status := range []int{0, 200, 204, 302, 400, 401, 409, 429, 503} {
+			f.Add(status, []byte(body))
+		}
+	}
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		err := fake.Adapter{}.Classify(status, http.Header{}, body)
+		if err == nil {
+			if status < 200 || status >= 300 {
+				t.Fatalf("status %d passes for a success", status)
+			}
+			return
+		}
+		if e, ok := errors.AsType[*enlace.Error](err); !errors.Is(err, enlace.ErrDefault) && (!ok || e.Kind == nil) {
+			t.Fatalf("%.500v", err)
+		}
+	})
+}
+
 // FuzzServeHTTP: any request gets an answer, a success is whole JSON, and what
 // was written can be listed.
 func FuzzServeHTTP(f *testing.F) {
