@@ -243,6 +243,7 @@ func TestLimitIsKeptAndUsed(t *testing.T) {
 		}
 		callers.Wait()
 		s := api.Stats()
+		t.Logf("%d requests, %.1f %% of the rate, %d refused by the limiter", s.Requests, float64(s.Requests)/300, s.RateLimited)
 		if s.RateLimited != 0 || s.Refused != 0 || float64(s.Requests) < 0.95*500*60 {
 			t.Errorf("%d requests in an hour (%.1f %%), %d refused, %d by the limiter", s.Requests, float64(s.Requests)/300, s.Refused, s.RateLimited)
 		}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // object is a JSON object. Its numbers are json.Number where they came in by HTTP.
@@ -86,11 +87,19 @@ func encodeJSON(value any) []byte {
 
 // plain turns values of tests into those that JSON has. Times become the timestamps of format.
 func plain(fields map[string]any, format func(time.Time) string) object {
-	fields = maps.Clone(fields)
+	fields, texts := maps.Clone(fields), true // which need no way through JSON
 	for key, value := range fields {
-		if at, isTime := value.(time.Time); isTime {
-			fields[key] = format(at)
+		switch value := value.(type) {
+		case time.Time:
+			fields[key] = format(value)
+		case string:
+			texts = texts && utf8.ValidString(value)
+		default:
+			texts = false
 		}
+	}
+	if texts {
+		return fields
 	}
 	value, ok := parseJSON(encodeJSON(fields))
 	if !ok {
