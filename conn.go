@@ -260,6 +260,9 @@ func (s *Service) open(ctx context.Context, in Integration) (*Conn, error) {
 	if !in.Enabled {
 		return nil, &Error{Provider: in.Provider, Op: "open", Kind: ErrDisabled, Outcome: OutcomeNotRun}
 	}
+	if err := s.checkFlag(ctx, FlagIntegrations, FlagTarget{Tenant: in.Tenant, Provider: in.Provider, Integration: in.ID}); err != nil {
+		return nil, err
+	}
 	adapter, err := s.config.Registry.Lookup(in.Provider)
 	if err != nil {
 		return nil, err

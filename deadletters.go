@@ -51,6 +51,11 @@ func (s *Service) DeadLetter(ctx context.Context, key OutgoingKey) (DeadLetter, 
 	if err != nil {
 		return DeadLetter{}, err
 	}
+	entry := auditOutgoing("dead_letter.view", key)
+	entry.Result = AuditDone
+	if err := s.RecordAudit(ctx, entry); err != nil {
+		return DeadLetter{}, err
+	}
 	letter := deadLetter(row)
 	c, err := s.openOutgoing(ctx, row)
 	letter.Change = &c

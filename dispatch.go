@@ -118,6 +118,10 @@ func (s *Service) workOn(ctx context.Context, ref Ref) (more bool, err error) {
 		s.turns.holdUntil(ref, time.Now().Add(time.Minute))
 		return false, err
 	}
+	if !s.webhooksOn(ctx, in) {
+		s.turns.holdUntil(ref, time.Now().Add(2*flagsMaxAge))
+		return false, nil
+	}
 	err = s.leasedFor(ctx, LeaseName{Tenant: ref.Tenant, Name: "webhooks/" + ref.ID}, newID(time.Now()), s.webhooks.Lease, func(ctx context.Context, lease Lease) error {
 		for range turnBatches {
 			b := &batch{service: s, integration: in, lease: lease}

@@ -70,6 +70,8 @@ var (
 	ErrNoCredential error = &kind{label: "no_credential", text: "the integration has no credential; connect it first"}
 	// ErrDisabled: the integration is switched off.
 	ErrDisabled error = &kind{label: "disabled", text: "the integration is disabled"}
+	// ErrLimit: the tenant has reached what Config.TenantLimits allows it.
+	ErrLimit error = &kind{label: "limit", text: "the tenant's limit is reached; see Config.TenantLimits"}
 	// ErrKey: a stored secret cannot be opened: its key is missing, or the row was
 	// altered or moved. Check Config.Keys; no secret is lost by a missing key.
 	ErrKey error = &kind{label: "key", text: "a stored secret cannot be opened; check Config.Keys"}

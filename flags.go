@@ -15,8 +15,8 @@ type Flag string
 // The flags. All of them are on unless somebody says otherwise.
 const (
 	FlagIntegrations   Flag = "integrations"       // any call to a provider: Conn, Sync, pushes, tests
-	FlagWebhooks       Flag = "webhook_processing" // taking in and handling of deliveries
-	FlagRealTimeSync   Flag = "real_time_sync"     // following an event or a change at once
+	FlagWebhooks       Flag = "webhook_processing" // taking in (the sender gets 503) and handling of deliveries
+	FlagRealTimeSync   Flag = "real_time_sync"     // following an event or a change at once; they wait meanwhile
 	FlagBulkOperations Flag = "bulk_operations"    // batches of writes
 	FlagAnalytics      Flag = "analytics"          // keeping of metrics
 )
@@ -254,4 +254,22 @@ func checkFlagName(flag Flag) error {
 		return nil
 	}
 	return &ValidationError{Faults: []Fault{{Field: "flag", Problem: "unknown", Allowed: joinWords(KnownFlags())}}}
+}
+
+// switchedOn leaves out the entities for which the flag "integrations" is off; it
+// refuses if none is left.
+func (s *Service) switchedOn(ctx context.Context, in Integration, entities []string) ([]string, error) {
+	on := slices.DeleteFunc(slices.Clone(entities), func(entity string) bool {
+		return !s.flagOn(ctx, FlagIntegrations, FlagTarget{Tenant: in.Tenant, Provider: in.Provider, Integration: in.ID, Entity: entity})
+	})
+	if len(on) == 0 && len(entities) > 0 {
+		return nil, &Error{Provider: in.Provider, Op: "sync", Kind: ErrDisabled, Outcome: OutcomeNotRun, Message: "the flag integrations is off for these entities"}
+	}
+	return on, nil
+}
+
+// webhooksOn says whether an integration's deliveries are handled.
+func (s *Service) webhooksOn(ctx context.Context, in Integration) bool {
+	target := FlagTarget{Tenant: in.Tenant, Provider: in.Provider, Integration: in.ID}
+	return s.flagOn(ctx, FlagWebhooks, target) && s.flagOn(ctx, FlagRealTimeSync, target)
 }

@@ -15,6 +15,7 @@ const (
 	slowAnswer     = 5 * time.Second    // an answer that takes longer is a warning
 	expiryWarning  = 7 * 24 * time.Hour // before a credential ends that only a person can renew
 	syncLook       = 5 * time.Minute    // how often the last run is looked at
+	webhookMemory  = 24 * time.Hour     // how long a missing delivery is held against it
 	runAbandoned   = 15 * time.Minute   // a run that says nothing for so long has been cut off
 	evidenceProbe  = "probe"
 	evidenceReal   = "traffic"
@@ -93,8 +94,25 @@ func (s *Service) examine(ctx context.Context, in Integration, since time.Time, 
 	if missing, ok := strings.CutPrefix(in.StatusReason, "not granted: "); ok {
 		v.add(HealthCheck{Name: CheckScopes, Status: HealthWarning, Cause: CauseScopes, Detail: "not granted: " + missing + "; reconnect and grant it"})
 	}
+	s.lookAtWebhooks(in, &v)
 	s.lookAtRuns(ctx, in, before, &v)
 	return v
+}
+
+// lookAtWebhooks warns of deliveries that do not come, as far as this process has
+// found changes that no delivery told of.
+func (s *Service) lookAtWebhooks(in Integration, v *diagnosis) {
+	series := s.meter.lookup(in.Ref)
+	if series == nil || series.traffic.missedAt.Load() == 0 && series.traffic.heardAt.Load() == 0 {
+		return
+	}
+	missed, heard := time.Unix(0, series.traffic.missedAt.Load()), time.Unix(0, series.traffic.heardAt.Load())
+	if missed.After(heard) && time.Since(missed) < webhookMemory {
+		v.add(HealthCheck{Name: CheckWebhooks, Status: HealthWarning, Cause: CauseWebhookSilent,
+			Detail: "changes were found at " + missed.UTC().Format(time.RFC3339) + " that no delivery told of; check the webhook at the provider"})
+		return
+	}
+	v.add(HealthCheck{Name: CheckWebhooks, Status: HealthHealthy, Detail: "last delivery at " + heard.UTC().Format(time.RFC3339)})
 }
 
 // judgeTraffic goes by what the last real requests showed, and says whether that is enough.

@@ -45,6 +45,8 @@ type traffic struct {
 	okTook   atomic.Int64
 	failedAt atomic.Int64
 	failed   atomic.Uint32 // index of kindLabels
+	heardAt  atomic.Int64  // a delivery arrived
+	missedAt atomic.Int64  // polling found what no delivery told of
 }
 
 // openChunk is an hour of minutes that is being written.
@@ -178,6 +180,26 @@ func (m *meter) record(o Observation) {
 	case SyncFinished:
 		m.add(o.Ref, o.Provider, countSyncs, 1)
 		m.addIf(o.Kind != "" && o.Kind != "canceled", o.Ref, o.Provider, countSyncFailures)
+	case BatchPushed:
+		m.add(o.Ref, o.Provider, countPushed, int64(o.Results.Created+o.Results.Updated+o.Results.Deleted))
+		m.add(o.Ref, o.Provider, countPushFailures, int64(o.Results.Failed))
+		m.add(o.Ref, o.Provider, countDead, int64(o.Results.Dead))
+	case WebhookReceived:
+		m.add(o.Ref, o.Provider, countDeliveries, 1)
+		m.addIf(o.Duplicate, o.Ref, o.Provider, countDuplicates)
+		m.of(o.Ref, o.Provider).traffic.heardAt.Store(time.Now().UnixNano())
+	case WebhookRefused:
+		if o.Provider != "" { // else nobody's
+			m.add(o.Ref, o.Provider, countDeliveries, 1)
+			m.add(o.Ref, o.Provider, countRefused, 1)
+		}
+	case DeliveriesDone:
+		m.add(o.Ref, o.Provider, countHandled, int64(o.Deliveries))
+	case DeliveryAttemptFailed:
+		m.add(o.Ref, o.Provider, countUnhandled, 1)
+		m.addIf(o.Dead, o.Ref, o.Provider, countDead)
+	case WebhookGap:
+		m.of(o.Ref, o.Provider).traffic.missedAt.Store(time.Now().UnixNano())
 	case HealthChecked:
 		m.add(o.Ref, o.Provider, countChecks, 1)
 		m.addIf(o.Status == HealthWarning, o.Ref, o.Provider, countWarnings)

@@ -156,6 +156,11 @@ func (s *Service) ValidCredential(ctx context.Context, ref Ref) (Credential, err
 	if err := c.refreshIfExpired(ctx); err != nil {
 		return Credential{}, c.failure("refresh", err)
 	}
+	entry := audit("credential.reveal", ref)
+	entry.Result = AuditDone
+	if err := s.RecordAudit(ctx, entry); err != nil {
+		return Credential{}, err
+	}
 	return *c.credential.Load(), nil
 }
 

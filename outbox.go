@@ -170,6 +170,9 @@ func (s *Service) drainOutboxes(ctx context.Context) error {
 			return wrap("look through outboxes", ErrStore, err)
 		}
 		for _, key := range keys {
+			if !s.FlagEnabled(ctx, FlagRealTimeSync, key.Ref, key.Entity) {
+				continue // a run or a later look sends them
+			}
 			if err := s.drainOutbox(ctx, key); err != nil && ctx.Err() == nil {
 				s.logger.Warn("outbox not drained", "integration", key.Ref.String(), "entity", key.Entity, "error", err)
 			}

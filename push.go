@@ -245,7 +245,7 @@ func (p *pusher) writeAll(ctx context.Context, items []*pushed) error {
 	failed, fail := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer fail(nil)
 	var running sync.WaitGroup
-	for batch := range slices.Chunk(items, p.batchSize()) {
+	for batch := range slices.Chunk(items, p.batchSize(ctx)) {
 		if free <- struct{}{}; failed.Err() != nil {
 			break
 		}
@@ -260,7 +260,13 @@ func (p *pusher) writeAll(ctx context.Context, items []*pushed) error {
 	return context.Cause(failed)
 }
 
-func (p *pusher) batchSize() int { return maxBatch(p.conn.adapter) }
+func (p *pusher) batchSize(ctx context.Context) int {
+	in := p.integration
+	if !p.service.flagOn(ctx, FlagBulkOperations, FlagTarget{Tenant: in.Tenant, Provider: in.Provider, Integration: in.ID, Entity: p.entity.Name}) {
+		return 1
+	}
+	return maxBatch(p.conn.adapter)
+}
 
 // maxBatch is how many mutations an adapter takes at a time.
 func maxBatch(a IntegrationAdapter) int {

@@ -382,7 +382,7 @@ func (p *pusher) recover(ctx context.Context) error {
 	if err != nil {
 		return wrap("load journal", ErrStore, err)
 	}
-	for chunk := range slices.Chunk(entries, p.batchSize()) {
+	for chunk := range slices.Chunk(entries, p.batchSize(ctx)) {
 		items, err := p.interrupted(ctx, chunk)
 		if err != nil {
 			return err

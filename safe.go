@@ -229,6 +229,14 @@ func (s *Safe) remember(p Place, c Credential, version int64) {
 	s.cache[p.CredentialKey] = opened{host: p.Host, credential: c, version: version, until: now.Add(cacheTime)}
 }
 
+// forgetAll drops everything that is kept in the clear.
+func (s *Safe) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.cache)
+	clear(s.unsaved)
+}
+
 func (s *Safe) forget(key CredentialKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -126,6 +126,7 @@ type Service struct {
 	meter         *meter
 	monitor       *monitor
 	flags         flagRules
+	tenantTurns   tenantTurns
 	breakersMu    sync.Mutex
 	breakers      map[breakerKey]*breaker
 	lastOrder     atomic.Int64 // see nextOrder
@@ -239,6 +240,9 @@ func (s *Service) Create(ctx context.Context, n NewIntegration) (Integration, er
 		return Integration{}, err
 	}
 	err = s.audited(ctx, audit("integration.create", in.Ref), func(ctx context.Context) error {
+		if err := s.checkRoom(ctx, in.Tenant); err != nil {
+			return err
+		}
 		return wrap("create integration", ErrStore, s.store.CreateIntegration(ctx, in))
 	})
 	if err != nil {

@@ -33,6 +33,7 @@ type Store interface {
 	HealthStore
 	MetricStore
 	FlagStore
+	TenantStore
 	JournalStore
 	OutgoingStore
 	ConflictStore

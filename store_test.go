@@ -2,6 +2,7 @@ package enlace_test
 
 import (
 	"context"
+	"time"
 
 	"github.com/enlace-go/enlace"
 )
@@ -18,6 +19,13 @@ func (s flakyStore) Transact(ctx context.Context, fn func(context.Context) error
 		return err
 	}
 	return s.Store.Transact(ctx, fn)
+}
+
+func (s flakyStore) AcquireLease(ctx context.Context, name enlace.LeaseName, owner string, ttl time.Duration) (enlace.Lease, error) {
+	if err := s.fail(ctx, "AcquireLease"); err != nil {
+		return enlace.Lease{}, err
+	}
+	return s.Store.AcquireLease(ctx, name, owner, ttl)
 }
 
 func (s flakyStore) AppendAudit(ctx context.Context, e enlace.AuditEntry) error {

@@ -191,6 +191,11 @@ func (s *Service) sync(ctx context.Context, ref Ref, o SyncOptions, applying map
 		return SyncResult{}, err
 	}
 	r.applying = applying
+	back, err := s.takeTurn(ctx, ref.Tenant)
+	if err != nil {
+		return SyncResult{}, err
+	}
+	defer back()
 	if err := r.save(ctx); err != nil {
 		return SyncResult{}, err
 	}
@@ -200,6 +205,7 @@ func (s *Service) sync(ctx context.Context, ref Ref, o SyncOptions, applying map
 // carryOut does what the run was made for, and keeps its record.
 func (r *run) carryOut(ctx context.Context) (SyncResult, error) {
 	s, started := r.service, time.Now()
+	ctx = withRun(ctx, r.record.ID)
 	err := r.moveAll(ctx)
 	result := r.result()
 	result.Elapsed = time.Since(started)
@@ -286,6 +292,9 @@ func (s *Service) prepareRun(ctx context.Context, ref Ref, o SyncOptions) (*run,
 	}
 	entities, err := selectFor(o.Direction, r.conn.adapter, o.Entities)
 	if err != nil {
+		return nil, err
+	}
+	if entities, err = s.switchedOn(ctx, r.integration, entities); err != nil {
 		return nil, err
 	}
 	if err := r.checkDirection(); err != nil {

@@ -166,7 +166,7 @@ func (st *undoStep) invert(entity Entity, record Record, read bool) {
 // sendInverses sends the mutations one batch after the other, in their order.
 func (p *pusher) sendInverses(ctx context.Context, steps []*undoStep) {
 	steps = slices.DeleteFunc(slices.Clone(steps), func(st *undoStep) bool { return st.inverse.Op == "" })
-	for chunk := range slices.Chunk(steps, p.batchSize()) {
+	for chunk := range slices.Chunk(steps, p.batchSize(ctx)) {
 		mutations := make([]Mutation, len(chunk))
 		for i, st := range chunk {
 			mutations[i] = st.inverse

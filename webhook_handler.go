@@ -120,8 +120,11 @@ func (in *intake) sourceKey() sourceKey {
 }
 
 // admit checks who sends, how, and how often.
-func (in *intake) admit(context.Context) error {
+func (in *intake) admit(ctx context.Context) error {
 	s, e := in.service, in.endpoint
+	if who := e.integration; !s.flagOn(ctx, FlagWebhooks, FlagTarget{Tenant: who.Tenant, Provider: who.Provider, Integration: who.ID}) {
+		return &refusal{status: http.StatusServiceUnavailable, reason: "flag", wait: time.Minute}
+	}
 	if e.allow != nil && (!in.client.IsValid() || !guard.InNetworks(in.client, e.allow)) {
 		return refuse(http.StatusForbidden, "source address")
 	}

@@ -175,3 +175,18 @@ func (v versionStore) Insert(ctx context.Context, db database.DBTxConn, req data
 		return fmt.Errorf("migration %d was applied by another process", req.Version)
 	}
 }
+
+// SchemaVersion implements [enlace.SchemaStore].
+func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
+	rows, err := selectAll(ctx, s, "schema version", func(row scanner) (v int64, err error) { err = row.Scan(&v); return v, err },
+		`SELECT COALESCE(MAX(version_id), 0) FROM enlace.`+VersionTable+` WHERE is_applied`)
+	if err != nil || len(rows) == 0 {
+		return 0, 0, err
+	}
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil || len(names) == 0 {
+		return rows[0], 0, failed("schema version", err)
+	}
+	want, err = goose.NumericComponent(names[len(names)-1])
+	return rows[0], want, failed("schema version", err)
+}

@@ -87,3 +87,16 @@ func (v versionStore) Insert(ctx context.Context, db database.DBTxConn, req data
 		return fmt.Errorf("migration %d was applied by another process", req.Version)
 	}
 }
+
+// SchemaVersion implements [enlace.SchemaStore].
+func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
+	if err := s.read.QueryRowContext(ctx, `SELECT MAX(version_id) FROM `+VersionTable+` WHERE is_applied`).Scan(&have); err != nil {
+		return 0, 0, failed("schema version", err)
+	}
+	names, err := fs.Glob(Migrations(), "*.sql")
+	if err != nil || len(names) == 0 {
+		return have, 0, failed("schema version", err)
+	}
+	want, err = goose.NumericComponent(names[len(names)-1])
+	return have, want, failed("schema version", err)
+}

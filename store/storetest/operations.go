@@ -26,6 +26,10 @@ var (
 	flagChecks = []check{
 		{"Rules", flagRules},
 	}
+	tenantChecks = []check{
+		{"EraseTenant", eraseTenant},
+		{"EraseSubject", eraseSubject},
+	}
 )
 
 func healthOf(tenant, id string, status enlace.HealthStatus) enlace.Health {
@@ -306,4 +310,75 @@ func flagRules(t *testing.T, s enlace.Store) {
 	got, err = s.FlagRules(t.Context())
 	noError(t, rule, err)
 	equal(t, rule, len(got), 2)
+}
+
+// furnish stores something of many kinds for a tenant.
+func furnish(t *testing.T, s enlace.Store, tenant string) {
+	t.Helper()
+	const rule = "a row is stored"
+	r := ref(tenant, "one")
+	noError(t, rule, s.CreateIntegration(t.Context(), integration(tenant, "one")))
+	noError(t, rule, put(t.Context(), s, key(tenant, "one", "account"), "sealed"))
+	noError(t, rule, s.SaveCheckpoint(t.Context(), r, "deals", enlace.Checkpoint{Mark: "m"}))
+	noError(t, rule, s.SaveRun(t.Context(), run(tenant, "r1", "one", base)))
+	noError(t, rule, s.AppendAudit(t.Context(), auditEntry(tenant, 1, nil)))
+	noError(t, rule, s.SaveHealth(t.Context(), []enlace.Health{healthOf(tenant, "one", enlace.HealthError)}, []enlace.HealthChange{{Ref: r, At: base}}))
+	noError(t, rule, s.SaveMaintenance(t.Context(), enlace.Maintenance{Tenant: tenant, ID: "m", Until: base}))
+	noError(t, rule, s.SaveMetrics(t.Context(), []enlace.MetricChunk{chunk(tenant, "tenant", "", 0, "", "p")}))
+	noError(t, rule, s.SetFlagRule(t.Context(), enlace.FlagRule{Flag: "x", Target: enlace.FlagTarget{Tenant: tenant}, UpdatedAt: base}))
+	noError(t, rule, s.SaveEndpoint(t.Context(), r, "hash of "+tenant))
+	_, err := s.AcquireLease(t.Context(), enlace.LeaseName{Tenant: tenant, Name: "work"}, "a", time.Hour)
+	noError(t, rule, err)
+}
+
+func eraseTenant(t *testing.T, s enlace.Store) {
+	const rule = "EraseTenant removes every row of the tenant and no other"
+	furnish(t, s, "gone")
+	furnish(t, s, "stays")
+	removed, err := s.EraseTenant(t.Context(), "gone")
+	noError(t, rule, err)
+	for _, what := range []string{"integrations", "credentials", "checkpoints", "runs", "audit", "health", "health_changes", "maintenance", "metrics",
+		"flags", "webhook_endpoints", "leases"} {
+		if removed[what] != 1 {
+			t.Errorf("%s: %d rows of %s", rule, removed[what], what)
+		}
+	}
+	_, err = s.Integration(t.Context(), ref("gone", "one"))
+	wantError(t, rule, err, enlace.ErrNotFound)
+	head, err := s.AuditHead(t.Context(), "gone")
+	noError(t, rule, err)
+	equal(t, rule, head.Seq, int64(0))
+	again, err := s.EraseTenant(t.Context(), "gone")
+	noError(t, "EraseTenant may be repeated", err)
+	equal(t, "EraseTenant may be repeated", len(again), 0)
+	rest, err := s.EraseTenant(t.Context(), "stays")
+	noError(t, rule, err)
+	equal(t, "EraseTenant leaves other tenants alone", rest, removed)
+}
+
+func eraseSubject(t *testing.T, s enlace.Store) {
+	const rule = "EraseSubject removes what is about the record and nothing else"
+	r := ref("acme", "one")
+	noError(t, rule, s.CreateIntegration(t.Context(), integration("acme", "one")))
+	at := base
+	noError(t, rule, s.NoteHeard(t.Context(), r, []enlace.RecordName{{Entity: "contacts", ID: "7"}, {Entity: "contacts", ID: "77"}, {Entity: "deals", ID: "7"}}, at))
+	_, err := s.InsertDeliveries(t.Context(), []enlace.StoredDelivery{
+		{ID: "d1", Ref: r, State: enlace.DeliveryReceived, Lanes: []string{"contacts/7"}, DedupeKey: "a", ReceivedAt: at, NextAt: at, Sealed: enlace.Sealed{Data: []byte("x")}},
+		{ID: "d2", Ref: r, State: enlace.DeliveryReceived, Lanes: []string{"contacts/77", "deals/7"}, DedupeKey: "b", ReceivedAt: at, NextAt: at, Sealed: enlace.Sealed{Data: []byte("x")}},
+	})
+	noError(t, rule, err)
+	removed, err := s.EraseSubject(t.Context(), "other", enlace.SubjectRecord{Entity: "contacts", ID: "7"})
+	noError(t, rule, err)
+	equal(t, "EraseSubject leaves other tenants alone", len(removed), 0)
+	removed, err = s.EraseSubject(t.Context(), "acme", enlace.SubjectRecord{Integration: "two", Entity: "contacts", ID: "7"})
+	noError(t, rule, err)
+	equal(t, "EraseSubject leaves other integrations alone", len(removed), 0)
+	removed, err = s.EraseSubject(t.Context(), "acme", enlace.SubjectRecord{Entity: "contacts", ID: "7"})
+	noError(t, rule, err)
+	equal(t, rule, removed, map[string]int{"webhook_records": 1, "deliveries": 1})
+	heard, err := s.HeardRecords(t.Context(), r, "contacts", []string{"7", "77"})
+	noError(t, rule, err)
+	equal(t, rule, len(heard), 1)
+	_, err = s.Delivery(t.Context(), "acme", "d2")
+	noError(t, rule, err)
 }

@@ -50,6 +50,7 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Health", healthChecks},
 		{"Metrics", metricChecks},
 		{"Flags", flagChecks},
+		{"Tenants", tenantChecks},
 	})
 	TestCredentials(t, open)
 	if _, ok := open(t).(enlace.KeyringStore); ok {
