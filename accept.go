@@ -114,7 +114,7 @@ func (p *entityPull) give(ctx context.Context, batch *tracked) (Changes, error) 
 		return Changes{}, nil
 	}
 	changes, err := r.sink.Accept(ctx, Batch{Integration: r.integration, RunID: r.record.ID, Entity: p.entity,
-		Records: records, Mapping: p.mapper.version()})
+		Records: records, Mapping: p.mapper.version(), Tracked: !r.options.Untracked})
 	if err != nil {
 		return Changes{}, sinkError(ctx, p.entity, err)
 	}
@@ -130,6 +130,7 @@ func (p *entityPull) save(ctx context.Context, batch *tracked, next *Checkpoint)
 	}
 	if len(batch.states) > 0 {
 		if err := store.SaveRecordStates(ctx, ref, p.entity, batch.states); errors.Is(err, ErrConflict) {
+			p.nothing = false
 			return "", errStatesChanged
 		} else if err != nil {
 			return "", saveError("save record states", err)
@@ -180,7 +181,7 @@ func (p *entityPull) track(ctx context.Context, records []Record) (*tracked, err
 		ids[i] = records[i].ID
 	}
 	known := make(map[string]*RecordState, len(records))
-	for chunk := ids; len(chunk) > 0; {
+	for chunk := ids; len(chunk) > 0 && !p.nothing; {
 		n := min(len(chunk), maxStates)
 		states, err := p.run.service.store.LoadRecordStates(ctx, p.run.integration.Ref, p.entity, chunk[:n])
 		if err != nil {

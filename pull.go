@@ -17,6 +17,8 @@ type entityPull struct {
 	checkpoint Checkpoint
 	began      time.Time // of the walk, if it reads everything; zero otherwise
 	started    time.Time
+	nothing    bool      // was known of the entity when the run began; then a page is taken for new at first
+	delivered  time.Time // since when webhooks tell of changes too; zero if they do not
 	result     EntityResult
 }
 
@@ -44,7 +46,13 @@ func (p *entityPull) pullReserved(ctx context.Context) error {
 	if p.checkpoint, err = store.LoadCheckpoint(ctx, ref, p.entity); err != nil {
 		return wrap("load checkpoint", ErrStore, err)
 	}
+	if since, ok := p.run.service.expectsDeliveries(ctx, ref); ok {
+		p.delivered = since
+	}
 	if err := p.deleteWhatIsDue(ctx); err != nil {
+		return err
+	}
+	if p.nothing, err = p.nothingKnown(ctx); err != nil {
 		return err
 	}
 	for i, start := range p.starts() {
@@ -59,6 +67,15 @@ func (p *entityPull) pullReserved(ctx context.Context) error {
 		return err
 	}
 	return p.sweep(ctx)
+}
+
+// nothingKnown says whether no record of the entity has a state yet.
+func (p *entityPull) nothingKnown(ctx context.Context) (bool, error) {
+	if p.checkpoint.Version != 0 || p.run.options.Untracked {
+		return false, nil
+	}
+	states, _, err := p.run.service.store.RecordStates(ctx, RecordQuery{Ref: p.run.integration.Ref, Entity: p.entity, Limit: 1})
+	return len(states) == 0, wrap("list records", ErrStore, err)
 }
 
 // starts are the cursors from which to try, best first: the provider may have
@@ -143,7 +160,7 @@ func (p *entityPull) acceptPage(ctx context.Context, page Page, cut bool) error 
 			return err
 		}
 		if !cut {
-			r.service.noteChanges(ctx, r.integration, p.entity, page.Records)
+			r.service.noteChanges(ctx, r.integration, p.entity, page.Records, p.delivered)
 			r.service.observe(ctx, PageSynced{Ref: r.integration.Ref, Provider: r.conn.provider, RunID: r.record.ID,
 				Entity: p.entity, Records: len(page.Records)})
 		}

@@ -111,6 +111,9 @@ type Batch struct {
 	// them of that: Data is the mapped JSON then, and all else stays.
 	Records []Record
 	Mapping int // number of that version, 0 for none
+	// Tracked says that enlace knows which of the records are new and which have
+	// changed, and counts them itself if Accept reports nothing.
+	Tracked bool
 }
 
 // Changes count what a Sink did with a page.

@@ -21,9 +21,9 @@ const (
 // noteChanges compares what polling has found changed with what deliveries have told,
 // for integrations whose webhook is registered. What no delivery told of is kept for
 // [Service.MissedRecords], and observed if there was time enough for it to come.
-func (s *Service) noteChanges(ctx context.Context, in Integration, entity string, records []Record) {
-	since, ok := s.expectsDeliveries(ctx, in.Ref)
-	if !ok {
+// since is when deliveries began to be expected; zero if they are not.
+func (s *Service) noteChanges(ctx context.Context, in Integration, entity string, records []Record, since time.Time) {
+	if since.IsZero() {
 		return
 	}
 	now := time.Now()

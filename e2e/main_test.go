@@ -126,7 +126,7 @@ func (e *environment) open(ctx context.Context) error {
 	e.service, err = enlace.New(enlace.Config{Registry: enlace.NewRegistry(adapter{}, bitrix24.Adapter{}), Store: e.store, Keys: keys,
 		OAuth: map[string]enlace.OAuthApp{adapterName: {ClientID: "app", ClientSecret: enlace.NewSecret("app-secret"),
 			TokenURL: e.Token}},
-		RunLease: 300 * time.Millisecond,
+		RunLease: 100 * time.Millisecond,
 		Egress:   enlace.Egress{AllowPrefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	return err
 }

@@ -12,9 +12,12 @@
 //
 //	go run ./bench/pull                       # speed, 200,000 records, 5 rounds
 //	go run ./bench/pull -heap                 # heap after GC at 10,000 and 1,000,000 records
+//	go run ./bench/pull -table                # into a SQLite table, beside a loop that only inserts
+//	go run ./bench/pull -table -heap          # heap of that
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -29,6 +32,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"time"
@@ -46,7 +50,14 @@ func main() {
 	records := flag.Int("records", 200_000, "records in a pull")
 	rounds := flag.Int("rounds", 5, "interleaved rounds")
 	heap := flag.Bool("heap", false, "measure the heap instead of the speed")
+	intoTable := flag.Bool("table", false, "write the records into a SQLite table")
+	profile := flag.String("cpuprofile", "", "write a CPU profile")
 	flag.Parse()
+	if *profile != "" {
+		f, _ := os.Create(*profile)
+		_ = pprof.StartCPUProfile(f)
+		defer pprof.StopCPUProfile()
+	}
 	if *serve {
 		log.Fatal(listen())
 	}
@@ -55,9 +66,14 @@ func main() {
 		log.Fatal(err)
 	}
 	defer stop()
-	if *heap {
+	switch {
+	case *heap && *intoTable:
+		err = measureTableHeap(base)
+	case *intoTable:
+		err = measureTable(base, *records, *rounds)
+	case *heap:
 		err = measureHeap(base)
-	} else {
+	default:
 		err = measureSpeed(base, *records, *rounds)
 	}
 	if err != nil {
@@ -272,12 +288,12 @@ type adapter struct{}
 func (adapter) Describe() enlace.Descriptor {
 	return enlace.Descriptor{Name: "bench", Title: "Bench", BaseURL: "https://bench.invalid/",
 		Auth:     []enlace.AuthScheme{enlace.APIKey{Place: enlace.BearerHeader()}},
-		Settings: []enlace.Field{{Name: "records", Kind: enlace.FieldInteger, Required: true}},
+		Settings: []enlace.Field{{Name: "records", Kind: enlace.FieldInteger, Required: true}, {Name: "unique", Kind: enlace.FieldInteger}},
 		Entities: []enlace.Entity{{Name: "contacts", Operations: []enlace.Operation{enlace.OpRead}}}}
 }
 
 func (adapter) Pull(ctx context.Context, c *enlace.Conn, req enlace.PullRequest) (enlace.Page, error) {
-	link, err := url.Parse(cmp.Or(string(req.Cursor), "contacts?left="+c.Setting("records")))
+	link, err := url.Parse(cmp.Or(string(req.Cursor), "contacts?unique="+c.Setting("unique")+"&left="+c.Setting("records")))
 	if err != nil {
 		return enlace.Page{}, err
 	}
@@ -285,21 +301,25 @@ func (adapter) Pull(ctx context.Context, c *enlace.Conn, req enlace.PullRequest)
 	if err := c.Do(ctx, enlace.Call{Path: "contacts", Query: link.Query()}, &body); err != nil {
 		return enlace.Page{}, err
 	}
-	page := enlace.Page{Records: make([]enlace.Record, 0, pageSize)}
+	records, next, err := parsePage(body)
+	return enlace.Page{Records: records, Next: enlace.Cursor(next), Done: next == ""}, err
+}
+
+// parsePage finds the records of a page and its link.
+func parsePage(body []byte) (records []enlace.Record, next string, err error) {
+	records = make([]enlace.Record, 0, pageSize)
 	s := rawjson.NewScanner(body)
 	for key := range s.Object() {
 		switch string(key) {
 		case "next":
-			next, _ := rawjson.String(s.Value())
-			page.Next = enlace.Cursor(next)
+			next, _ = rawjson.String(s.Value())
 		case "items":
 			for range s.Array() {
-				page.Records = append(page.Records, record(s))
+				records = append(records, record(s))
 			}
 		}
 	}
-	page.Done = page.Next == ""
-	return page, s.End()
+	return records, next, s.End()
 }
 
 func record(s *rawjson.Scanner) enlace.Record {
@@ -349,7 +369,7 @@ func pullInto(service *enlace.Service, base string, records int, eachPage func()
 		return 0, err
 	}
 	read := 0
-	_, err = service.Sync(ctx, in.Ref, enlace.SyncOptions{Sink: enlace.SinkFunc(
+	_, err = service.Sync(ctx, in.Ref, enlace.SyncOptions{Untracked: true, Sink: enlace.SinkFunc(
 		func(_ context.Context, b enlace.Batch) (enlace.Changes, error) {
 			read += len(b.Records)
 			eachPage()
@@ -401,9 +421,12 @@ func listen() error {
 			return
 		}
 		page := pages[(left/pageSize)%len(pages)]
-		next := `"}`
+		next, link := `"}`, "contacts?left="
+		if total, _ := strconv.Atoi(r.FormValue("unique")); total > 0 { // ids that do not come again
+			page, link = withIDs(page, 1_000_000+total-left), "contacts?unique="+strconv.Itoa(total)+"&left="
+		}
 		if left > pageSize {
-			next = "contacts?left=" + strconv.Itoa(left-pageSize) + next
+			next = link + strconv.Itoa(left-pageSize) + next
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(len(page)+len(next)))
@@ -412,6 +435,20 @@ func listen() error {
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	return server.Serve(l)
+}
+
+// withIDs is the page with other ids, of as many digits.
+func withIDs(page []byte, first int) []byte {
+	page = bytes.Clone(page)
+	mark := []byte(`"id":"`)
+	for at := 0; ; first++ {
+		i := bytes.Index(page[at:], mark)
+		if i < 0 {
+			return page
+		}
+		at += i + len(mark)
+		copy(page[at:at+7], strconv.Itoa(first))
+	}
 }
 
 // makePage is 50 records of about 1 KB: 30 string members, one escape and some

@@ -18,7 +18,7 @@ type querier interface {
 // reader is where ctx reads: in its transaction, if it carries one.
 func (s *Store) reader(ctx context.Context) querier {
 	if tx, ok := s.Tx(ctx); ok {
-		return tx
+		return preparedTx{tx, &s.statements}
 	}
 	return s.read
 }
@@ -28,7 +28,7 @@ func (s *Store) reader(ctx context.Context) querier {
 func (s *Store) exec(ctx context.Context, op, query string, args ...any) (int64, error) {
 	var on querier = s.write
 	if tx, ok := s.Tx(ctx); ok {
-		on = tx
+		on = preparedTx{tx, &s.statements}
 	}
 	result, err := on.ExecContext(ctx, query, args...)
 	if err != nil {

@@ -52,10 +52,11 @@ type Store struct {
 	// A SQLite file has one writer at a time. With a single connection the
 	// writers of this process queue for it in order, instead of each asking for
 	// the file's lock again and again until its busy timeout.
-	write *sql.DB
-	read  *sql.DB
-	host  *sql.DB
-	lease time.Duration
+	write      *sql.DB
+	read       *sql.DB
+	host       *sql.DB
+	statements statements // on write
+	lease      time.Duration
 }
 
 // shared are the concerns whose statements all SQL stores have in common.

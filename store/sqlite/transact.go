@@ -26,6 +26,7 @@ func (s *Store) Transact(ctx context.Context, fn func(ctx context.Context) error
 	if _, joined := s.Tx(ctx); joined {
 		return fn(ctx)
 	}
+	s.statements.compile(ctx, s.write)
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return failed("begin", err)
