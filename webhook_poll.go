@@ -115,7 +115,7 @@ func (s *Service) drainOne(ctx context.Context, ref Ref) {
 	if err != nil || !CapabilitiesOf(adapter).Has(CanPollEvents) {
 		return
 	}
-	if _, err := s.DrainEvents(ctx, ref); err != nil && !errors.Is(err, ErrConflict) && ctx.Err() == nil {
+	if _, err := s.DrainEvents(ctx, ref); err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrUnsupported) && ctx.Err() == nil {
 		s.logger.Warn("events not drained", "integration", ref.String(), "error", err)
 	}
 }

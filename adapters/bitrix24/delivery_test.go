@@ -90,6 +90,45 @@ func TestEventsReachTheSink(t *testing.T) {
 	})
 }
 
+// TestOfflineEventsReachTheSink: what the portal kept while nobody listened is taken, the
+// deletion too.
+func TestOfflineEventsReachTheSink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		portal := bitrix24test.New(bitrix24test.Options{})
+		into := &latest{records: map[string]enlace.Record{}}
+		h := oauthHost(t, portal, nil)
+		h.config.Webhooks = enlace.WebhookConfig{Sink: into}
+		h.restart()
+		if err := bitrix24.SubscribeOffline(t.Context(), h.conn(), bitrix24.CRMEvents()...); err != nil {
+			t.Fatal(err)
+		}
+		for range 120 {
+			portal.Put(bitrix24test.Contact, map[string]any{"name": "Ana"})
+		}
+		portal.Delete(bitrix24test.Contact, 7)
+		// A process that died had taken some of them.
+		if _, err := bitrix24.ReserveOffline(t.Context(), h.conn(), 30); err != nil {
+			t.Fatal(err)
+		}
+		n, err := h.service.DrainEvents(t.Context(), h.ref)
+		if err != nil || n != 121 {
+			t.Fatalf("%d events, %v", n, err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = h.service.Run(ctx) })
+		time.Sleep(time.Minute)
+		stop()
+		running.Wait()
+		if len(into.records) != 120 || !into.get("contacts/7").Deleted || into.get("contacts/8").Deleted {
+			t.Errorf("%d records", len(into.records))
+		}
+		if left, err := bitrix24.ListOffline(t.Context(), h.conn()); err != nil || len(left) != 0 {
+			t.Errorf("%d are left: %v", len(left), err)
+		}
+	})
+}
+
 // TestEventsNeedTheirToken: without the application token nothing could be proved, so
 // nothing is subscribed.
 func TestEventsNeedTheirToken(t *testing.T) {
