@@ -71,3 +71,19 @@ func badge(t translator, group string, state any) template.HTML {
 	return template.HTML(`<span class="badge `+l.tone+`">`) + icon(l.icon) +
 		template.HTML(template.HTMLEscapeString(t.optional("state."+group+"."+name, name))+`</span>`)
 }
+
+// dot draws a state of health as an icon, with its word for those who do not see it.
+func dot(t translator, state, detail string) template.HTML {
+	l, ok := looks["health"][state]
+	if !ok {
+		l = look{"quiet", "dash"}
+	}
+	word := t.optional("state.health."+state, state)
+	if detail != "" {
+		detail = word + ": " + short(detail, 200)
+	} else {
+		detail = word
+	}
+	return template.HTML(`<span class="badge dot `+l.tone+`" title="`+template.HTMLEscapeString(detail)+`">`) + icon(l.icon) +
+		template.HTML(`<span class="hidden">`+template.HTMLEscapeString(word)+`</span></span>`)
+}

@@ -199,6 +199,8 @@ type integrationData struct {
 	Runs         part[[]runRow]
 	CanSync      bool
 	CanPlan      bool
+	Health       part[healthRow]
+	Panels       part[[]Panel]
 	WebhookURL   string // where the provider delivers; empty if it does not
 	CanRegister  bool
 }
@@ -211,8 +213,16 @@ func (a *Admin) integrationPage(w http.ResponseWriter, r *http.Request, c *call)
 		return err
 	}
 	runs := read(a, r.Context(), c, func(ctx context.Context) ([]runRow, error) { return a.recentRuns(ctx, c, in) })
-	data := integrationData{Integration: in, Shown: shownStatus(in)}
 	t := translator(c.Language)
+	health := read(a, r.Context(), c, func(ctx context.Context) (healthRow, error) {
+		h, err := a.service.Health(ctx, in.Ref)
+		if errors.Is(err, enlace.ErrNotFound) {
+			err = nil // not checked yet
+		}
+		return healthRow{Health: h, Spoken: spokenHealth(t, h), Cells: healthCells(h)}, err
+	})
+	panels := read(a, r.Context(), c, func(ctx context.Context) ([]Panel, error) { return a.panels(ctx, c, in) })
+	data := integrationData{Integration: in, Shown: shownStatus(in)}
 	if adapter, err := a.service.Registry().Lookup(in.Provider); err == nil {
 		data.Provider, data.Known = adapter.Describe(), true
 		data.Provider.DocsURL = httpOnly(data.Provider.DocsURL)
@@ -230,7 +240,7 @@ func (a *Admin) integrationPage(w http.ResponseWriter, r *http.Request, c *call)
 			data.Settings = append(data.Settings, setting{t.foreign(field.Label), value})
 		}
 	}
-	data.Runs = runs()
+	data.Runs, data.Health, data.Panels = runs(), health(), panels()
 	return a.show(w, r, c, page{name: "integration", title: in.Name, section: "integrations", live: true,
 		crumbs: []crumb{{t.text("nav.integrations"), "i"}}, data: data})
 }

@@ -15,7 +15,11 @@ type overviewData struct {
 	Integrations part[integrationSummary]
 	Runs         part[runSummary]
 	Attention    []attention
+	Health       part[healthSummary]
 }
+
+// healthSummary counts the integrations by their health.
+type healthSummary struct{ All, Bad int }
 
 type integrationSummary struct {
 	All      int
@@ -50,7 +54,17 @@ type attention struct {
 func (a *Admin) overview(w http.ResponseWriter, r *http.Request, c *call) error {
 	integrations := read(a, r.Context(), c, func(ctx context.Context) (integrationSummary, error) { return a.summarize(ctx, c) })
 	runs := read(a, r.Context(), c, func(ctx context.Context) (runSummary, error) { return a.summarizeRuns(ctx, c, time.Now()) })
-	data := overviewData{Integrations: integrations(), Runs: runs()}
+	health := read(a, r.Context(), c, func(ctx context.Context) (healthSummary, error) {
+		list, _, err := a.service.HealthList(ctx, enlace.HealthQuery{Tenant: c.access.Tenant, Limit: most})
+		s := healthSummary{All: len(list)}
+		for _, h := range list {
+			if h.Status == enlace.HealthError || h.Status == enlace.HealthWarning {
+				s.Bad++
+			}
+		}
+		return s, err
+	})
+	data := overviewData{Integrations: integrations(), Runs: runs(), Health: health()}
 	data.Attention = needsAttention(data)
 	names := namesOf(data.Integrations.Value.list)
 	for i := range data.Runs.Value.Recent {

@@ -39,7 +39,7 @@ func (a *Admin) newAPI(mux *http.ServeMux) (*api, error) {
 	config.Servers = []*huma.Server{{URL: ".", Description: "The address of this document"}}
 	config.Transformers = []huma.Transformer{transformProblem}
 	api := &api{Admin: a, huma: humago.NewWithPrefix(mux, apiPath, config)}
-	for _, register := range []func(){api.integrationOperations, api.providerOperations, api.testOperations, api.runOperations, api.eventOperations} {
+	for _, register := range []func(){api.integrationOperations, api.providerOperations, api.testOperations, api.runOperations, api.operationOperations, api.eventOperations} {
 		register()
 	}
 	api.describeProblems()
