@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	"github.com/enlace-go/enlace/adapters/bitrix24/bitrix24test"
 	"github.com/enlace-go/enlace/adapters/fake"
 	"github.com/enlace-go/enlace/admin"
+	"github.com/enlace-go/enlace/mapping/live"
 	"github.com/enlace-go/enlace/store/memory"
 )
 
@@ -85,6 +87,7 @@ func newHost(t *testing.T, o hostOptions) *host {
 		Egress: enlace.Egress{AllowPrefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 		OAuth: map[string]enlace.OAuthApp{bitrix24.Name: {ClientID: h.portal.ClientID(), ClientSecret: enlace.NewSecret(h.portal.ClientSecret()),
 			AuthURL: h.portal.AuthorizeURL(), TokenURL: h.portal.TokenURL()}},
+		Mappings: live.Engine{}, Webhooks: enlace.WebhookConfig{PublicURL: "https://host.example/hooks"},
 		Sink: enlace.SinkFunc(func(_ context.Context, b enlace.Batch) (enlace.Changes, error) {
 			return enlace.Changes{Created: len(b.Records)}, nil
 		}),
@@ -150,8 +153,43 @@ func (h *host) full() map[string]string {
 		h.t.Fatal(err)
 	}
 	_, _ = h.service.Sync(h.t.Context(), broken.Ref, enlace.SyncOptions{}) // it fails, as a page must show
-	return map[string]string{"integration": in.ID, "broken": broken.ID, "run": result.RunID}
+	ids := map[string]string{"integration": in.ID, "broken": broken.ID, "run": result.RunID}
+	for _, checked := range []enlace.Integration{in, broken} {
+		if _, err := h.service.CheckHealth(h.t.Context(), checked.Ref); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	ids["delivery"] = h.deliver(in)
+	h.fake.Fail(fake.Failure{Op: fake.OpCreate, Times: 1, Status: http.StatusUnprocessableEntity})
+	h.fake.Fail(fake.Failure{Op: fake.OpBatch, Times: 1, Status: http.StatusUnprocessableEntity})
+	_, _ = h.service.Sync(h.t.Context(), in.Ref, enlace.SyncOptions{Direction: enlace.Push, Entities: []string{"contacts"}, Source: refused{}, Tries: 1})
+	document := json.RawMessage(`{"name":"contacts","fields":[{"from":"name","to":"nome"}]}`)
+	if _, err := h.service.SaveMapping(h.t.Context(), enlace.MappingVersion{Ref: in.Ref, Entity: "contacts", Document: document}); err != nil {
+		h.t.Fatal(err)
+	}
+	return ids
 }
+
+// deliver lets the provider send a webhook, and returns the delivery's id.
+func (h *host) deliver(in enlace.Integration) string {
+	h.t.Helper()
+	r := h.fake.Delivery("https://host.example/hooks/"+in.ID+"/webhook", enlace.Event{Type: "contact.updated", Record: enlace.Record{Entity: "contacts", ID: "7"}})
+	h.service.WebhookHandler().ServeHTTP(httptest.NewRecorder(), r)
+	list, _, err := h.service.Deliveries(h.t.Context(), enlace.DeliveryQuery{})
+	if err != nil || len(list) == 0 {
+		h.t.Fatalf("no delivery: %v", err)
+	}
+	return list[0].ID
+}
+
+// refused is a change that the provider does not take.
+type refused struct{}
+
+func (refused) Changes(context.Context, enlace.ChangeQuery) ([]enlace.Change, string, error) {
+	return []enlace.Change{{ID: "c1", Data: json.RawMessage(`{"name":"Ana"}`)}}, "", nil
+}
+
+func (refused) Accepted(context.Context, enlace.AcceptedChanges) error { return nil }
 
 // eventually waits until something outside of the browser is so.
 func (h *host) eventually(what string, ok func() bool) {

@@ -1,7 +1,7 @@
 // Quickstart is a host application with enlace in it: it connects a Bitrix24
 // portal through OAuth and pulls contacts and deals into a table of its own.
 //
-//	go run ./examples/quickstart            # then goes on syncing every 10 seconds
+//	go run ./examples/quickstart            # then goes on syncing every 10 seconds, with a dashboard
 //	go run ./examples/quickstart -once      # ends after the first pull and one by change
 //	go run ./examples/quickstart -crash     # kills itself half way; start it again to see it resume
 //	go run ./examples/quickstart -once -json
@@ -118,7 +118,9 @@ func run(ctx context.Context, o options) error {
 	if err := report.print(o); err != nil || o.once {
 		return err
 	}
-	return keepSyncing(ctx, o, service, integration.Ref, portal)
+	return serveDashboard(ctx, service, func(ctx context.Context) error {
+		return keepSyncing(ctx, o, service, integration.Ref, portal)
+	})
 }
 
 // openStore opens the database of an earlier start, or makes it. The fake portal
