@@ -159,7 +159,7 @@ func (p *pusher) push(ctx context.Context) error {
 			pages++
 			p.options.Progress(Progress{Entity: p.entity.Name, Read: p.counts.Read, Pages: pages, Done: next == ""})
 		}
-		if q.After = next; next == "" {
+		if q.After = next; next == "" || (p.plan != nil && p.plan.Truncated) {
 			return nil
 		}
 		if err := p.wanted(ctx); err != nil {
@@ -246,7 +246,7 @@ func (p *pusher) writeAll(ctx context.Context, items []*pushed) error {
 	defer fail(nil)
 	var running sync.WaitGroup
 	for batch := range slices.Chunk(items, p.batchSize(ctx)) {
-		if free <- struct{}{}; failed.Err() != nil {
+		if free <- struct{}{}; failed.Err() != nil || ctx.Err() != nil {
 			break
 		}
 		running.Go(func() {
@@ -287,7 +287,7 @@ func (p *pusher) write(ctx context.Context, items []*pushed) error {
 		return p.conclude(ctx, items)
 	}
 	if err := p.intend(ctx, items); err != nil {
-		guard.report(context.Canceled)
+		guard.report(ErrCanceled) // nothing was sent
 		return err
 	}
 	p.send(ctx, items)

@@ -382,12 +382,16 @@ func (p *pusher) recover(ctx context.Context) error {
 	if err != nil {
 		return wrap("load journal", ErrStore, err)
 	}
+	guard := p.service.breaker(p.integration.Ref, p.conn.pushes)
 	for chunk := range slices.Chunk(entries, p.batchSize(ctx)) {
 		items, err := p.interrupted(ctx, chunk)
 		if err != nil {
 			return err
 		}
-		p.lookUp(ctx, items)
+		if guard.allow() {
+			p.lookUp(ctx, items)
+			guard.report(worst(items))
+		}
 		for _, it := range items {
 			switch it.recovered = true; {
 			case errors.Is(it.err, errInDoubt):
