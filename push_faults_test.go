@@ -1,12 +1,14 @@
 package enlace_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,14 +17,14 @@ import (
 	"github.com/enlace-go/enlace/adapters/fake"
 )
 
-// faultScripts is how many random scripts are run: ENLACE_FAULT_SCRIPTS, or 300.
+// faultScripts is how many random scripts are run: ENLACE_FAULT_SCRIPTS, or 150.
 // The long run is
 //
 //	ENLACE_FAULT_SCRIPTS=10000 go test -run TestFaultScripts .
 func faultScripts(t *testing.T) int {
 	text := os.Getenv("ENLACE_FAULT_SCRIPTS")
 	if text == "" {
-		return 300
+		return 150
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -49,8 +51,14 @@ func faultScript(t *testing.T, seed uint64, keys bool) {
 		}
 	}()
 	random := rand.New(rand.NewPCG(seed, 7))
-	p := fake.New(fake.Options{IgnoreKeys: !keys})
-	d := newDesk(t, p)
+	p := fake.New(fake.Options{IgnoreKeys: !keys, Latency: 20 * time.Millisecond})
+	store := &unsteadyStore{random: random}
+	d := newDesk(t, p, func(c *enlace.Config) {
+		store.Store, c.Store, c.Credentials = c.Store, store, c.Store
+	})
+	if random.IntN(3) == 0 {
+		store.oneIn = 15
+	}
 	for round := range 6 {
 		for range 1 + random.IntN(8) {
 			id := fmt.Sprint("c", random.IntN(12))
@@ -64,16 +72,17 @@ func faultScript(t *testing.T, seed uint64, keys bool) {
 		for range random.IntN(4) {
 			p.Fail(randomFailure(random))
 		}
-		o := func(o *enlace.SyncOptions) { o.Tries = 100 }
-		_, err := d.push(t, o)
-		if err != nil && errors.Is(err, enlace.ErrStore) {
-			t.Fatalf("round %d: %v", round, err)
+		ctx, cancel := t.Context(), func() {}
+		if random.IntN(4) == 0 { // the caller leaves in the middle
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(100))*time.Millisecond)
 		}
+		_, _ = d.service.Sync(ctx, d.ref, enlace.SyncOptions{Direction: enlace.Push, Entities: []string{"contacts"}, Source: d, Tries: 100})
+		cancel()
 		time.Sleep(time.Duration(random.IntN(60)) * time.Second)
 		p.Heal()
 		checkUnique(t, p)
 	}
-	// The faults have stopped.
+	store.oneIn = 0 // the faults have stopped
 	for range 3 {
 		time.Sleep(10 * time.Minute) // every breaker has had its rest
 		if _, err := d.push(t); err != nil {
@@ -108,6 +117,31 @@ func faultScript(t *testing.T, seed uint64, keys bool) {
 			t.Errorf("%s was never accepted", id)
 		}
 	}
+}
+
+// unsteadyStore loses one in so many transactions, before or after their commit.
+type unsteadyStore struct {
+	enlace.Store
+	mu     sync.Mutex
+	random *rand.Rand
+	oneIn  int // 0 loses none
+}
+
+var errUnsteady = errors.New("the database is not there")
+
+// Transact implements enlace.Transactor.
+func (s *unsteadyStore) Transact(ctx context.Context, fn func(ctx context.Context) error) error {
+	s.mu.Lock()
+	lost, committed := s.oneIn > 0 && s.random.IntN(s.oneIn) == 0, s.random.IntN(2) == 0
+	s.mu.Unlock()
+	if lost && !committed {
+		return errUnsteady
+	}
+	err := s.Store.Transact(ctx, fn)
+	if err == nil && lost {
+		err = errUnsteady // it is committed, and nobody knows
+	}
+	return err
 }
 
 // checkUnique demands that no record of the host's is there twice.
