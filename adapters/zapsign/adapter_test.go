@@ -121,8 +121,11 @@ func TestT33JWT(t *testing.T) {
 	account := zapsigntest.Account{OrganizationID: 735, Username: "ana@example.com", Password: password}
 	for name, life := range map[string]time.Duration{"refresh tokens that last": 48 * time.Hour, "and those that do not": time.Minute} {
 		bubble(t, name, func(t *testing.T) {
+			var mu sync.Mutex // requests come several at a time
 			var tokens []string
 			api := newAPI(zapsigntest.Options{Accounts: []zapsigntest.Account{account}, RefreshTTL: life, OnRequest: func(r zapsigntest.Request) {
+				mu.Lock()
+				defer mu.Unlock()
 				tokens = append(tokens, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 			}})
 			api.Seed(zapsigntest.Seed{Count: 3})
