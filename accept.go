@@ -70,6 +70,8 @@ func (p *entityPull) acceptApart(ctx context.Context, records []Record, next *Ch
 		})
 		if errors.Is(err, errStatesChanged) {
 			if again, err := p.track(ctx, records); err == nil {
+				again.skipped = batch.skipped
+				again.refuse(batch.refused, batch.settled)
 				batch = again
 			}
 		}
@@ -106,10 +108,10 @@ func retryConflicts(commit func() error) (err error) {
 func (p *entityPull) give(ctx context.Context, batch *tracked) (Changes, error) {
 	r := p.run
 	records, skipped, refused := p.mapper.toLocal(batch.give)
-	if len(refused) > 0 {
-		return Changes{}, refused[0].err
-	}
 	batch.skipped = skipped
+	if err := p.putAside(batch, refused); err != nil {
+		return Changes{}, err
+	}
 	if len(records) == 0 {
 		return Changes{}, nil
 	}
@@ -136,6 +138,9 @@ func (p *entityPull) save(ctx context.Context, batch *tracked, next *Checkpoint)
 			return "", saveError("save record states", err)
 		}
 	}
+	if err := p.saveRefused(ctx, batch); err != nil {
+		return "", err
+	}
 	if next != nil {
 		if err := store.SaveCheckpoint(ctx, ref, p.entity, *next); err != nil {
 			return "", saveError("save checkpoint", err)
@@ -159,6 +164,7 @@ func (p *entityPull) accepted(batch *tracked, given Changes, next *Checkpoint) {
 	p.result.Deleted += given.Deleted
 	p.result.Unchanged += given.Unchanged + batch.unchanged
 	p.result.Skipped += batch.skipped
+	p.result.Refused += len(batch.refused)
 }
 
 // tracked is a batch with what is known of its records.
@@ -168,6 +174,8 @@ type tracked struct {
 	known     Changes       // of what is given, by the states
 	unchanged int           // not given
 	skipped   int           // left out by a rule of the mapping
+	refused   []RefusedRecord
+	settled   []string // ids that were refused earlier, and no longer are
 }
 
 // track compares records with their states. Nothing is known of those of an

@@ -13,6 +13,7 @@ type entityPull struct {
 	entity     string
 	scope      string
 	mapper     *mapper
+	refused    refusals // what was put aside before
 	lease      Lease
 	checkpoint Checkpoint
 	began      time.Time // of the walk, if it reads everything; zero otherwise
@@ -50,6 +51,9 @@ func (p *entityPull) pullReserved(ctx context.Context) error {
 		p.delivered = since
 	}
 	if err := p.deleteWhatIsDue(ctx); err != nil {
+		return err
+	}
+	if err := p.retryRefused(ctx); err != nil {
 		return err
 	}
 	if p.nothing, err = p.nothingKnown(ctx); err != nil {

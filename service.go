@@ -352,6 +352,9 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 		if err := s.store.DeleteMappings(ctx, ref); err != nil {
 			return wrap("delete mappings", ErrStore, err)
 		}
+		if err := s.store.DeleteRefusedRecords(ctx, ref); err != nil {
+			return wrap("delete refused records", ErrStore, err)
+		}
 		if err := s.store.DeleteHealth(ctx, ref); err != nil {
 			return wrap("delete health", ErrStore, err)
 		}

@@ -26,6 +26,7 @@ type Store interface {
 	RecordStore
 	LeaseStore
 	MappingStore
+	RefusedStore
 	RecordResealer
 	Transactor
 	InboxStore

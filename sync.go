@@ -149,6 +149,7 @@ type EntityResult struct {
 	Deleted   int `json:"deleted"`
 	Unchanged int `json:"unchanged"`
 	Skipped   int `json:"skipped,omitempty"` // left out by a rule of the mapping
+	Refused   int `json:"refused,omitempty"` // put aside by the mapping; see RefusedRecords
 	// Missing is how many records have disappeared and wait for ApproveDeletions.
 	Missing    int           `json:"missing,omitempty"`
 	Pages      int           `json:"pages"`

@@ -23,6 +23,7 @@ type Store struct {
 	keyring      table[struct{}, enlace.KeyringRecord]
 	leases       table[enlace.LeaseName, enlace.Lease]
 	mappings     table[enlace.MappingKey, enlace.MappingVersion]
+	refused      table[refusedKey, enlace.RefusedRecord]
 	records      map[entityKey]*records
 	endpoints    table[string, enlace.Ref]                // by hash
 	deliveries   table[enlace.Ref, enlace.StoredDelivery] // by tenant and id of the delivery

@@ -42,6 +42,7 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Records", recordChecks},
 		{"Leases", leaseChecks},
 		{"Mappings", mappingChecks},
+		{"Refused", refusedChecks},
 		{"Transactions", transactionChecks},
 		{"ResealRecords", resealRecordChecks},
 		{"Inbox", inboxChecks},
