@@ -28,11 +28,11 @@ type commitWaiter[T any] struct {
 	done chan commitVerdict[T] // takes one
 }
 
-// commitVerdict is what a waiter hears: a batch, its own item first, that it has to commit
-// for all, or the fate of its item.
+// commitVerdict is what a waiter hears: that it has to commit for all, or the fate of
+// its item.
 type commitVerdict[T any] struct {
-	batch []*commitWaiter[T]
-	err   error
+	lead bool
+	err  error
 }
 
 // do returns when the item is committed, or with the error of the commit. If ctx ends
@@ -48,8 +48,8 @@ func (g *groupCommit[T]) do(ctx context.Context, item T) error {
 	g.mu.Unlock()
 	select {
 	case v := <-w.done:
-		if v.batch != nil {
-			return g.commit(ctx, v.batch)
+		if v.lead {
+			return g.commit(ctx, w)
 		}
 		return v.err
 	case <-ctx.Done():
@@ -58,39 +58,45 @@ func (g *groupCommit[T]) do(ctx context.Context, item T) error {
 	}
 }
 
-// passOn gives the first who waits a batch to commit, or ends a turn. g.mu is held.
+// passOn has the first who waits commit, or ends a turn. g.mu is held.
 func (g *groupCommit[T]) passOn() {
 	if len(g.waiting) == 0 {
 		g.running--
 		return
 	}
-	n := min(len(g.waiting), g.maxItems)
-	batch := append([]*commitWaiter[T](nil), g.waiting[:n]...)
-	g.waiting = append(g.waiting[:0], g.waiting[n:]...)
-	batch[0].done <- commitVerdict[T]{batch: batch}
+	first := g.waiting[0]
+	g.waiting = append(g.waiting[:0], g.waiting[1:]...)
+	first.done <- commitVerdict[T]{lead: true}
 }
 
-// commit carries out a batch, lets the next one begin and tells the others.
-func (g *groupCommit[T]) commit(ctx context.Context, batch []*commitWaiter[T]) (err error) {
-	items := make([]T, len(batch))
-	for i, w := range batch {
-		items[i] = w.item
+// commit carries out a batch of w's item and what waits by now, lets the next one begin
+// and tells the others.
+func (g *groupCommit[T]) commit(ctx context.Context, w *commitWaiter[T]) (err error) {
+	g.mu.Lock()
+	n := min(len(g.waiting), g.maxItems-1)
+	others := append([]*commitWaiter[T](nil), g.waiting[:n]...)
+	g.waiting = append(g.waiting[:0], g.waiting[n:]...)
+	g.mu.Unlock()
+	items := make([]T, 0, n+1)
+	items = append(items, w.item)
+	for _, other := range others {
+		items = append(items, other.item)
 	}
 	err = errCommitPanicked
 	defer func() {
 		g.mu.Lock()
 		g.passOn()
 		g.mu.Unlock()
-		for _, w := range batch[1:] {
-			w.done <- commitVerdict[T]{err: err}
+		for _, other := range others {
+			other.done <- commitVerdict[T]{err: err}
 		}
 	}()
 	err = g.run(context.WithoutCancel(ctx), items)
 	return err
 }
 
-// leave lets a caller go before its item is committed. A batch that was on its way to
-// it is carried out all the same.
+// leave lets a caller go before its item is committed. If it was to commit for all, it
+// does so all the same.
 func (g *groupCommit[T]) leave(ctx context.Context, w *commitWaiter[T]) {
 	g.mu.Lock()
 	for i, other := range g.waiting {
@@ -102,8 +108,8 @@ func (g *groupCommit[T]) leave(ctx context.Context, w *commitWaiter[T]) {
 	g.mu.Unlock()
 	select {
 	case v := <-w.done:
-		if v.batch != nil {
-			_ = g.commit(ctx, v.batch)
+		if v.lead {
+			_ = g.commit(ctx, w)
 		}
 	default:
 	}

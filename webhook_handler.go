@@ -60,6 +60,18 @@ type refusal struct {
 
 func (r *refusal) Error() string { return "enlace: webhook refused: " + r.reason }
 
+// blames says whether the refusal counts against its source. A line that is slow or breaks
+// does not: it may be that of the provider, which has something to say.
+func (r *refusal) blames() bool {
+	switch r.status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType:
+		return true
+	default:
+		return false
+	}
+}
+
 func refuse(status int, reason string) error { return &refusal{status: status, reason: reason} }
 
 func busy() error {
@@ -214,7 +226,7 @@ func (in *intake) answer(ctx context.Context, err error) {
 		o.Ref, o.Provider = in.endpoint.integration.Ref, in.endpoint.integration.Provider
 	}
 	s.observe(ctx, o)
-	if r.status < http.StatusInternalServerError && r.status != http.StatusTooManyRequests {
+	if r.blames() {
 		_ = s.refusals.wait(in.sourceKey())
 	}
 	if r.wait > 0 {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -90,10 +91,13 @@ func BenchmarkWebhookIngest(b *testing.B) {
 					return err
 				}, in),
 			}
-			rates := make([][]float64, len(handlers))
+			rates, costs := make([][]float64, len(handlers)), make([][]float64, len(handlers))
 			for range hookRounds {
 				for i, h := range handlers {
-					rates[i] = append(rates[i], load(t, h, "/"+in.ID+"/webhook", hookRound))
+					before := cpuTime()
+					rate := load(t, h, "/"+in.ID+"/webhook", hookRound)
+					rates[i] = append(rates[i], rate)
+					costs[i] = append(costs[i], float64(cpuTime()-before)/(rate*hookRound.Seconds()))
 				}
 			}
 			enlaced, bare, single := median(rates[0]), median(rates[1]), median(rates[2])
@@ -102,6 +106,9 @@ func BenchmarkWebhookIngest(b *testing.B) {
 			t.ReportMetric(single, "single/s")
 			t.ReportMetric(enlaced/bare, "of-bare")
 			t.ReportMetric(enlaced/single, "times-single")
+			// Of the processor's time in this process, whatever else the machine does.
+			t.ReportMetric(median(costs[1])/median(costs[0]), "cpu-of-bare")
+			t.ReportMetric(median(costs[2])/median(costs[0]), "cpu-times-single")
 		})
 	}
 }
@@ -245,6 +252,15 @@ func loadServer(t testing.TB, target string, long time.Duration) float64 {
 		t.Errorf("%d requests failed", n)
 	}
 	return float64(answered.Load()) / time.Since(began).Seconds()
+}
+
+// cpuTime is what this process has used of the processors.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func median(values []float64) float64 {

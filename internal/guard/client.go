@@ -36,13 +36,12 @@ func ClientOf(remote string, forwarded []string, trusted []netip.Prefix) (netip.
 
 // parse reads an address, with or without a port, in brackets if it is IPv6 and has one.
 func parse(text string) (netip.Addr, bool) {
-	addr, err := netip.ParseAddr(text)
+	withPort, err := netip.ParseAddrPort(text) // the usual case first: a peer
+	addr := withPort.Addr()
 	if err != nil {
-		withPort, err := netip.ParseAddrPort(text)
-		if err != nil {
+		if addr, err = netip.ParseAddr(text); err != nil {
 			return netip.Addr{}, false
 		}
-		addr = withPort.Addr()
 	}
 	return addr.Unmap().WithZone(""), true
 }
