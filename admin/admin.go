@@ -50,6 +50,9 @@ type Options struct {
 	// Source gives what is pushed for an integration, for plans that a person looks at
 	// and applies; nil where nothing is pushed. Defaults to none: no plans.
 	Source func(enlace.Integration) enlace.Source
+	// Logs is the buffer whose last lines the log page shows: the one in the chain of
+	// Config.Logger's handlers. Defaults to none: no page.
+	Logs *enlace.LogBuffer
 	// Logger gets what went wrong. Defaults to none.
 	Logger *slog.Logger
 	// MaxStreams bounds the open streams of all users together. Defaults to 256.

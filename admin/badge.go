@@ -55,10 +55,20 @@ var looks = map[string]map[string]look{
 		"running": {"busy", "sync"}, "complete": {"good", "check"}, "partial": {"good", "dash"}, "failed": {"bad", "cross"},
 		"canceled": {"quiet", "off"}, "interrupted": {"warn", "warn"}, "waiting": {"busy", "clock"}, "paused": {"warn", "pause"},
 	},
-	"audit": {"done": {"good", "check"}, "failed": {"bad", "cross"}, "refused": {"warn", "warn"}, "begun": {"busy", "clock"}},
-	"flag":  {"on": {"good", "check"}, "off": {"bad", "off"}},
-	"test":  {"running": {"busy", "sync"}, "succeeded": {"good", "check"}, "failed": {"bad", "cross"}, "canceled": {"quiet", "off"}},
-	"step":  {"ok": {"good", "check"}, "failed": {"bad", "cross"}, "skipped": {"quiet", "dash"}, "running": {"busy", "sync"}},
+	"audit":    {"done": {"good", "check"}, "failed": {"bad", "cross"}, "refused": {"warn", "warn"}, "begun": {"busy", "clock"}},
+	"flag":     {"on": {"good", "check"}, "off": {"bad", "off"}},
+	"test":     {"running": {"busy", "sync"}, "succeeded": {"good", "check"}, "failed": {"bad", "cross"}, "canceled": {"quiet", "off"}},
+	"health":   {"healthy": {"good", "check"}, "warning": {"warn", "warn"}, "error": {"bad", "cross"}, "unknown": {"quiet", "dash"}},
+	"delivery": {"received": {"busy", "clock"}, "processing": {"busy", "sync"}, "failed": {"warn", "warn"}, "done": {"good", "check"}, "dead": {"bad", "cross"}},
+	"proof":    {"signed": {"good", "shield"}, "token": {"quiet", "key"}},
+	"plan": {
+		"ready": {"good", "check"}, "create": {"good", "plus"}, "update": {"busy", "sync"}, "delete": {"bad", "cross"}, "skip": {"quiet", "dash"},
+		"conflict": {"warn", "warn"},
+	},
+	"outbox":   {"dead": {"bad", "cross"}, "in_doubt": {"warn", "warn"}, "failing": {"warn", "clock"}, "queued": {"busy", "clock"}},
+	"conflict": {"open": {"warn", "warn"}, "decided": {"busy", "clock"}, "resolved": {"good", "check"}},
+	"mapping":  {"draft": {"quiet", "dash"}, "active": {"good", "check"}, "retired": {"quiet", "off"}},
+	"step":     {"ok": {"good", "check"}, "failed": {"bad", "cross"}, "skipped": {"quiet", "dash"}, "running": {"busy", "sync"}},
 }
 
 // badge draws a state as icon and word.

@@ -89,6 +89,23 @@ func TestKeysExist(t *testing.T) {
 			t.Errorf("the navigation's %q has no text or icon", entry.Key)
 		}
 	}
+	for _, name := range capabilityNames(enlace.Capability(1<<16 - 1)) {
+		if catalogs[english]["capability."+name] == "" {
+			t.Errorf("capability.%s is not in the catalog", name)
+		}
+	}
+	groups := regexp.MustCompile(`badge "([a-z]+)"`)
+	for _, name := range sources {
+		data, err := templateFiles.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range groups.FindAllStringSubmatch(string(data), -1) {
+			if looks[match[1]] == nil {
+				t.Errorf("%s: badges of the group %q have no looks", name, match[1])
+			}
+		}
+	}
 	for _, name := range grantNames {
 		if catalogs[english]["grant."+name] == "" {
 			t.Errorf("grant.%s is not in the catalog", name)

@@ -29,6 +29,7 @@ type metricsData struct {
 	Groups       part[enlace.Metrics]
 	Names        map[string]string
 	Empty        bool
+	Anomalies    part[[]enlace.Anomaly]
 }
 
 // metricsQuery reads range and filter of an address.
@@ -56,7 +57,10 @@ func (a *Admin) metricsPage(w http.ResponseWriter, r *http.Request, c *call) err
 	grouped := query
 	grouped.GroupBy, grouped.TotalsOnly, grouped.Integration = enlace.MetricGroup(data.Group), true, ""
 	groups := read(a, r.Context(), c, func(ctx context.Context) (enlace.Metrics, error) { return a.service.Metrics(ctx, grouped) })
-	data.Metrics, data.Groups = whole(), groups()
+	odd := read(a, r.Context(), c, func(ctx context.Context) ([]enlace.Anomaly, error) {
+		return a.service.Anomalies(ctx, enlace.MetricsQuery{Tenant: c.access.Tenant, GroupBy: enlace.GroupProvider})
+	})
+	data.Metrics, data.Groups, data.Anomalies = whole(), groups(), odd()
 	if data.Group == "integration" {
 		data.Names = a.names(r, c)
 	} else {

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -59,4 +60,31 @@ func TestFlags(t *testing.T) {
 	h.post("flags", url.Values{"flag": {"nonsense"}, "state": {"off"}}).want(t, http.StatusUnprocessableEntity)
 	h.access.Grants = admin.Operator
 	h.post("flags", url.Values{"flag": {"integrations"}, "state": {"off"}}).want(t, http.StatusForbidden)
+}
+
+// TestLogs: the page shows the lines of the user's tenant, filtered, and only where
+// the host has a buffer.
+func TestLogs(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	h.get("logs").want(t, http.StatusNotFound)
+	buffer := enlace.NewLogBuffer(100, nil)
+	h = newHost(t, hostOptions{options: admin.Options{Logs: buffer}})
+	h.access.Tenant = "acme"
+	logger := slog.New(buffer)
+	logger.Info("pulled <b>a page</b>", enlace.LogTenant, "acme", enlace.LogIntegration, "i1", enlace.LogRequest, "req-1")
+	logger.Warn("something else", enlace.LogTenant, "acme")
+	logger.Error("of somebody else", enlace.LogTenant, "other")
+	logger.Error("of nobody")
+	a := h.get("logs").want(t, http.StatusOK, "pulled <b>a page</b>", "something else")
+	if strings.Contains(a.body, "of somebody") || strings.Contains(a.body, "of nobody") || strings.Contains(a.body, "<b>a page") {
+		t.Errorf("the page shows what it must not:\n%s", a.body)
+	}
+	if a := h.get("logs?level=warn"); strings.Contains(a.body, "pulled") || !strings.Contains(a.body, "something else") {
+		t.Error("not filtered by level")
+	}
+	if a := h.get("logs?request=req-1"); !strings.Contains(a.body, "pulled") || strings.Contains(a.body, "something else") {
+		t.Error("not filtered by request")
+	}
+	h.access.Grants = admin.GrantView
+	h.get("logs").want(t, http.StatusForbidden)
 }

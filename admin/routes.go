@@ -69,6 +69,7 @@ func routes() []route {
 		{"POST", "/webhooks", GrantReplay, false, (*Admin).replayAll},
 		{"GET", "/webhooks/{id}", GrantView, false, (*Admin).deliveryPage},
 		{"POST", "/webhooks/{id}", GrantReplay, false, (*Admin).changeDelivery},
+		{"GET", "/logs", GrantViewLogs, false, (*Admin).logsPage},
 		{"GET", "/health", GrantView, false, (*Admin).healthPage},
 		{"POST", "/health", GrantEnable, false, (*Admin).setMaintenance},
 		{"POST", "/i/{id}/health", GrantTest, true, (*Admin).checkHealth},
@@ -178,10 +179,11 @@ func (a *Admin) navigation(c *call) []navEntry {
 		{navEntry{"conflicts", "conflicts", "fork"}, GrantView},
 		{navEntry{"metrics", "metrics", "chart"}, GrantViewMetrics},
 		{navEntry{"console", "console", "console"}, GrantView},
+		{navEntry{"logs", "logs", "log"}, GrantViewLogs},
 		{navEntry{"audit", "audit", "shield"}, GrantViewAudit},
 		{navEntry{"flags", "flags", "flag"}, GrantView},
 	} {
-		if c.may(e.grant) {
+		if c.may(e.grant) && (e.Key != "logs" || a.options.Logs != nil) {
 			entries = append(entries, e.navEntry)
 		}
 	}

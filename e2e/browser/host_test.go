@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/adapters/bitrix24"
@@ -190,14 +189,3 @@ func (refused) Changes(context.Context, enlace.ChangeQuery) ([]enlace.Change, st
 }
 
 func (refused) Accepted(context.Context, enlace.AcceptedChanges) error { return nil }
-
-// eventually waits until something outside of the browser is so.
-func (h *host) eventually(what string, ok func() bool) {
-	h.t.Helper()
-	for deadline := time.Now().Add(stepTimeout); !ok(); {
-		if time.Now().After(deadline) {
-			h.t.Fatalf("never: %s", what)
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-}

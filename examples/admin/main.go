@@ -21,6 +21,7 @@ import (
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/admin"
+	"github.com/enlace-go/enlace/mapping/live"
 	"github.com/enlace-go/enlace/store/memory"
 )
 
@@ -53,7 +54,8 @@ func run(ctx context.Context, address string, every time.Duration) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	logs := enlace.NewLogBuffer(2000, slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	logger := slog.New(logs)
 	service, err := enlace.New(enlace.Config{
 		Registry: fakes.registry,
 		Store:    memory.New(),
@@ -61,6 +63,8 @@ func run(ctx context.Context, address string, every time.Duration) error {
 		OAuth:    fakes.apps,
 		Egress:   enlace.Egress{AllowPrefixes: fakes.networks},
 		Sink:     &shelf{records: map[string]bool{}},
+		Mappings: live.Engine{},
+		Webhooks: enlace.WebhookConfig{PublicURL: mount},
 		Logger:   logger,
 	})
 	if err != nil {
@@ -73,10 +77,12 @@ func run(ctx context.Context, address string, every time.Duration) error {
 	handler := admin.Handler(service, admin.Options{
 		Development: true, // no login: loopback only. A real host sets Authorize
 		Environment: "demo",
+		Logs:        logs,
 		Logger:      logger,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/integrations/", handler)
+	mux.Handle("POST /integrations/{id}/webhook", service.WebhookHandler()) // what the providers reach
 	mux.Handle("/{$}", http.RedirectHandler("/integrations/", http.StatusSeeOther))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	server.RegisterOnShutdown(handler.Close)
