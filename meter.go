@@ -16,7 +16,7 @@ type meter struct {
 
 	// Of whoever cuts minutes: one goroutine of Run.
 	cutting sync.Mutex
-	series  map[MetricKey]*openChunk
+	series  map[MetricKey]*openChunk // those that are sums of integrations
 	unsaved map[MetricKey][]byte
 
 	totalsMu sync.Mutex
@@ -36,7 +36,8 @@ type series struct {
 	latency  [buckets]atomic.Uint32
 	kinds    [len(kindLabels)]atomic.Uint32
 	traffic  traffic
-	idle     int // minutes in which nothing happened; of whoever cuts
+	idle     int       // minutes in which nothing happened; of whoever cuts
+	chunk    openChunk // the integration's own; of whoever cuts
 }
 
 // traffic is what the last real requests say about an integration.
@@ -272,11 +273,14 @@ func (m *meter) cut(minute time.Time, keep func(Ref, string) bool) {
 				}
 				sums[key].merge(&taken)
 			}
-			m.append(MetricKey{Tenant: s.ref.Tenant, Scope: scopeIntegration, Name: s.ref.ID}, minute, &taken)
+			m.append(MetricKey{Tenant: s.ref.Tenant, Scope: scopeIntegration, Name: s.ref.ID}, &s.chunk, minute, &taken)
 		}
 	}
 	for key, sum := range sums {
-		m.append(key, minute, sum)
+		if m.series[key] == nil {
+			m.series[key] = &openChunk{}
+		}
+		m.append(key, m.series[key], minute, sum)
 	}
 	m.forget(minute)
 }
@@ -298,13 +302,11 @@ func (s *meterShard) remove(one *series) {
 }
 
 // append puts a point at the end of the series' chunk, which is saved with the next flush.
-func (m *meter) append(key MetricKey, minute time.Time, s *sample) {
+func (m *meter) append(key MetricKey, open *openChunk, minute time.Time, s *sample) {
 	resolution := metricResolutions[0]
 	start := resolution.start(minute)
-	open := m.series[key]
-	if open == nil || !open.start.Equal(start) {
-		open = &openChunk{start: start}
-		m.series[key] = open
+	if !open.start.Equal(start) {
+		*open = openChunk{start: start}
 	}
 	open.data = appendSample(open.data, int(minute.Sub(start)/resolution.step), s)
 	key.Resolution, key.Start, key.Node = resolution.step, start, m.node
@@ -380,6 +382,9 @@ func (m *meter) flush(ctx context.Context, store MetricStore) error {
 			if len(m.unsaved[c.MetricKey]) == len(c.Points) {
 				delete(m.unsaved, c.MetricKey)
 			}
+		}
+		if len(m.unsaved) == 0 {
+			m.unsaved = map[MetricKey][]byte{} // a map that was large once stays large
 		}
 		m.cutting.Unlock()
 	}

@@ -31,6 +31,7 @@ type Safe struct {
 
 	mu      sync.RWMutex
 	cache   map[CredentialKey]opened
+	swept   time.Time // when what is too old was last removed from the cache
 	unsaved map[CredentialKey]unsaved
 }
 
@@ -222,6 +223,14 @@ func (s *Safe) remember(p Place, c Credential, version int64) {
 	}
 	if o, ok := s.cache[p.CredentialKey]; ok && o.version > version && now.Before(o.until) {
 		return
+	}
+	if now.Sub(s.swept) > cacheTime { // nothing stays in the clear for long because nobody asks for it again
+		for key, o := range s.cache {
+			if !now.Before(o.until) {
+				delete(s.cache, key)
+			}
+		}
+		s.swept = now
 	}
 	if len(s.cache) >= cacheSize {
 		clear(s.cache) // rare, and it costs one load each

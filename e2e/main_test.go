@@ -25,6 +25,8 @@ import (
 
 // roles are what a child process can be, by the value of E2E_ROLE.
 var roles = map[string]func(ctx context.Context, e environment) error{
+	"changer":  changer,
+	"worker":   worker,
 	"callers":  callers,
 	"pusher":   pushChild,
 	"rotator":  rotator,

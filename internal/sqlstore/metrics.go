@@ -13,10 +13,13 @@ const (
 
 	metricColumns = `SELECT resolution, tenant, scope, name, start, node, points FROM enlace.metrics `
 
-	selectMetrics = metricColumns + `WHERE resolution = ? AND tenant = ? AND scope = ? AND (name, start, node) > (?, ?, ?) AND start >= ? AND start < ?
+	// What the query says itself is not read again for each of thousands of rows.
+	chunkColumns = `SELECT name, start, node, points FROM enlace.metrics `
+
+	selectMetrics = chunkColumns + `WHERE resolution = ? AND tenant = ? AND scope = ? AND (name, start, node) > (?, ?, ?) AND start >= ? AND start < ?
 		ORDER BY name, start, node LIMIT ?`
 
-	selectMetricsOfName = metricColumns + `WHERE resolution = ? AND tenant = ? AND scope = ? AND name = ? AND (start, node) > (?, ?) AND start >= ? AND start < ?
+	selectMetricsOfName = chunkColumns + `WHERE resolution = ? AND tenant = ? AND scope = ? AND name = ? AND (start, node) > (?, ?) AND start >= ? AND start < ?
 		ORDER BY name, start, node LIMIT ?`
 
 	selectMetricsAt = metricColumns + `WHERE resolution = ? AND start = ? AND (tenant, scope, name, node) > (?, ?, ?, ?)
@@ -66,7 +69,12 @@ func (s *Store) Metrics(ctx context.Context, q enlace.MetricChunkQuery) ([]enlac
 		args = append(args, q.After.Name, after, q.After.Node)
 	}
 	args = append(args, q.From.UnixMicro(), q.To.UnixMicro(), limit)
-	return selectAll(ctx, s, "metrics", scanMetric, statement, args...)
+	scan := func(row Row) (enlace.MetricChunk, error) {
+		c := enlace.MetricChunk{MetricKey: enlace.MetricKey{Resolution: q.Resolution, Tenant: q.Tenant, Scope: q.Scope}}
+		err := row.Scan(&c.Name, instant{&c.Start}, &c.Node, &c.Points)
+		return c, err
+	}
+	return selectAll(ctx, s, "metrics", scan, statement, args...)
 }
 
 // MetricsAt implements [enlace.MetricStore].

@@ -79,7 +79,7 @@ func (s *Store) EveryIntegration(ctx context.Context, after enlace.Ref, limit in
 		}
 	}
 	slices.SortFunc(rows, func(a, b enlace.Integration) int { return compareRefs(a.Ref, b.Ref) })
-	rows = rows[:min(limit, len(rows))]
+	rows = slices.Clone(rows[:min(limit, len(rows))]) // so that the rest is not kept with them
 	for i := range rows {
 		rows[i] = copyIntegration(rows[i])
 	}
