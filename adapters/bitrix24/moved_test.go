@@ -133,6 +133,28 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 	}
 }
 
+// TestWhoseHostsTheyAre: only the vendor's own domains count as its own.
+func TestWhoseHostsTheyAre(t *testing.T) {
+	for _, test := range []struct {
+		from, to string
+		same     bool
+	}{
+		{"acme.bitrix24.com", "acme-new.bitrix24.com", true},
+		{"acme.bitrix24.com.br", "nova.bitrix24.com.br", true},
+		{"crm.example.org", "www.example.org", false},
+		{"acme.bitrix24.com", "acme.bitrix24.eu", false},
+		{"acme.bitrix24.com", "acme.bitrix24.com", false},
+		{"acme.bitrix24.com", "bitrix24.com", false},
+		{"acme.bitrix24.com", ".bitrix24.com", false},
+		{"acme.bitrix24.com:8443", "new.bitrix24.com", false},
+		{"bitrix24.com", "com", false}, {"", "", false},
+	} {
+		if got := (bitrix24.Adapter{}).Relocated(test.from, test.to); got != test.same {
+			t.Errorf("from %q to %q: %v", test.from, test.to, got)
+		}
+	}
+}
+
 // TestHostsThatPointToEachOther end in an error.
 func TestHostsThatPointToEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

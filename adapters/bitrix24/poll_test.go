@@ -82,8 +82,17 @@ func TestPolledEvents(t *testing.T) {
 		if err := a.AckEvents(ctx, c, enlace.EventSet{Token: "x"}); !errors.Is(err, enlace.ErrInvalid) {
 			h.t.Error(err)
 		}
-		if err := a.AckEvents(ctx, c, enlace.EventSet{Token: `[{"process":"p"}]`}); err != nil {
+		// Without ids the portal would take all of the set for acknowledged.
+		h.portal.Put(bitrix24test.Contact, map[string]any{"name": "a"})
+		set, err := bitrix24.ReserveOffline(ctx, c, 1)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if err := a.AckEvents(ctx, c, enlace.EventSet{Token: `[{"process":"` + set.ProcessID + `"}]`}); err != nil {
 			h.t.Error(err)
+		}
+		if left, err := bitrix24.ListOffline(ctx, c); err != nil || len(left) != 1 {
+			h.t.Error(len(left), err)
 		}
 		for _, limit := range []int{-1, 51} {
 			if _, err := bitrix24.ReserveOffline(ctx, c, limit); !errors.Is(err, enlace.ErrInvalid) {
