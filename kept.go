@@ -22,7 +22,7 @@ func (s *Service) KeptRecords(ctx context.Context, ref Ref, entity string) iter.
 				if state.Base == nil {
 					continue
 				}
-				data, err := s.safe.OpenRecord(ctx, RecordPlace{Ref: ref, Kind: "base", Name: entity + "/" + state.ID}, state.Base)
+				data, err := s.safe.OpenRecord(ctx, basePlace(ref, entity, state.ID), state.Base)
 				if !yield(Record{Entity: entity, ID: state.ID, Modified: state.Modified, Data: data}, err) || err != nil {
 					return
 				}
