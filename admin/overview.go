@@ -65,12 +65,12 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request, c *call) error 
 		return s, err
 	})
 	data := overviewData{Integrations: integrations(), Runs: runs(), Health: health()}
-	data.Attention = needsAttention(data)
+	t := translator(c.Language)
+	data.Attention = needsAttention(t, data)
 	names := namesOf(data.Integrations.Value.list)
 	for i := range data.Runs.Value.Recent {
 		data.Runs.Value.Recent[i].name(names)
 	}
-	t := translator(c.Language)
 	return a.show(w, r, c, page{name: "overview", title: t.text("nav.overview"), section: "overview", live: true, data: data})
 }
 
@@ -139,7 +139,7 @@ func (a *Admin) summarizeRuns(ctx context.Context, c *call, now time.Time) (runS
 }
 
 // needsAttention lists what is broken, the worse first.
-func needsAttention(data overviewData) []attention {
+func needsAttention(t translator, data overviewData) []attention {
 	var list []attention
 	for _, status := range []enlace.Status{enlace.StatusNeedsReauth, enlace.StatusMisconfigured, enlace.StatusInDoubt, enlace.StatusPending} {
 		for _, in := range data.Integrations.Value.list {
@@ -157,7 +157,7 @@ func needsAttention(data overviewData) []attention {
 		failed[run.Ref.ID] = run.State == enlace.RunFailed
 		if run.State == enlace.RunFailed && len(list) < 20 {
 			list = append(list, attention{Path: "runs/" + run.ID, Name: namesOf(data.Integrations.Value.list)[run.Ref.ID], Group: "run", State: string(run.State),
-				Reason: run.Error, At: run.UpdatedAt})
+				Reason: t.optional("kind."+run.Kind, run.Error), At: run.UpdatedAt})
 		}
 	}
 	return list

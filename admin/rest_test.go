@@ -263,6 +263,7 @@ func TestOpenAPI(t *testing.T) {
 	if v := h.api("GET", "openapi-3.0.json", nil).want(t, http.StatusOK).json(t)["openapi"]; v != "3.0.3" {
 		t.Errorf("older version %v", v)
 	}
+	h.get("api").want(t, http.StatusOK, "createIntegration", `id="version_conflict"`, "OpenAPI 3.1")
 	if strings.Contains(a.body, "http://") || strings.Contains(a.body, "unpkg") {
 		t.Error("the document names a host")
 	}

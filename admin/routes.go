@@ -80,6 +80,7 @@ func routes() []route {
 		{"POST", "/audit/verify", GrantViewAudit, true, (*Admin).verifyAudit},
 		{"GET", "/flags", GrantView, false, (*Admin).flagsPage},
 		{"POST", "/flags", GrantFlags, false, (*Admin).setFlag},
+		{"GET", "/api", GrantView, false, (*Admin).referencePage},
 		{"GET", "/settings", 0, false, (*Admin).settingsPage},
 		{"POST", "/settings", 0, false, (*Admin).saveSettings},
 		{"GET", "/live", GrantView, false, (*Admin).live},
@@ -182,6 +183,7 @@ func (a *Admin) navigation(c *call) []navEntry {
 		{navEntry{"logs", "logs", "log"}, GrantViewLogs},
 		{navEntry{"audit", "audit", "shield"}, GrantViewAudit},
 		{navEntry{"flags", "flags", "flag"}, GrantView},
+		{navEntry{"api", "api", "code"}, GrantView},
 	} {
 		if c.may(e.grant) && (e.Key != "logs" || a.options.Logs != nil) {
 			entries = append(entries, e.navEntry)

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,4 +158,61 @@ func TestWeight(t *testing.T) {
 		}
 		b.close()
 	}
+}
+
+// TestPaint measures the first contentful paint of the overview against that of a blank
+// page in the same run: the medians of seven. It is a measurement, so it runs only
+// if ENLACE_BROWSER_TIMING is set.
+func TestPaint(t *testing.T) {
+	if os.Getenv("ENLACE_BROWSER_TIMING") == "" {
+		return
+	}
+	h := newHost(t, hostOptions{})
+	h.full()
+	blank := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("<!doctype html><title>blank</title><p>blank"))
+	}))
+	defer blank.Close()
+	median := func(address string) float64 {
+		var times []float64
+		for range 7 {
+			b := newTab(t, nil)
+			b.open(address)
+			var at float64
+			b.eval(`new Promise(done => new PerformanceObserver(list => { for (const e of list.getEntriesByName('first-contentful-paint')) done(e.startTime) }).observe({type: 'paint', buffered: true}))`, &at)
+			times = append(times, at)
+			b.close()
+		}
+		slices.Sort(times)
+		return times[len(times)/2]
+	}
+	empty, overview := median(blank.URL), median(h.base)
+	t.Logf("first contentful paint: blank page %.0f ms, overview %.0f ms, ratio %.2f", empty, overview, overview/empty)
+	if overview > 3*empty {
+		t.Errorf("the overview paints at %.2f times a blank page", overview/empty)
+	}
+}
+
+// TestHealthElement: the element works in a page of the host.
+func TestHealthElement(t *testing.T) {
+	h := newHost(t, hostOptions{base: "/integrations/", mount: func(inner http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/integrations/", inner)
+		mux.HandleFunc("/page", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Security-Policy", "default-src 'self'")
+			_, _ = w.Write([]byte(`<!doctype html><html lang="pt-BR"><title>host</title><script type="module" src="/integrations/static/enlace-health.js"></script><enlace-health integration="` +
+				r.URL.Query().Get("id") + `"></enlace-health>`))
+		})
+		return mux
+	}})
+	in := h.connected("Vendas")
+	if _, err := h.service.CheckHealth(t.Context(), in.Ref); err != nil {
+		t.Fatal(err)
+	}
+	b := newTab(t, nil)
+	b.open(h.server.URL + "/page?id=" + in.ID)
+	b.wait(`document.querySelector('enlace-health').shadowRoot?.textContent === 'saudável'`)
+	b.healthy("element")
 }
