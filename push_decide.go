@@ -390,7 +390,11 @@ func (p *pusher) recover(ctx context.Context) error {
 		}
 		if guard.allow() {
 			p.lookUp(ctx, items)
-			guard.report(worst(items))
+			err := worst(items)
+			if errors.Is(err, errInDoubt) {
+				err = ErrCanceled // nobody was asked: it says nothing about the provider
+			}
+			guard.report(err)
 		}
 		for _, it := range items {
 			switch it.recovered = true; {
