@@ -358,6 +358,7 @@ func callHandler(ctx context.Context, handle EventHandler, e ReceivedEvent) (err
 // handle runs the processors of one kind for the events of a job, or only for those
 // whose effects are not there yet.
 func (b *batch) handle(ctx context.Context, j *job, pick func(Processor) EventHandler, all bool) error {
+	ctx = withDelivery(ctx, j.stored.ID)
 	for i, e := range j.events {
 		if !all && j.repeated[i] {
 			continue
