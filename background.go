@@ -46,6 +46,9 @@ func (s *Service) backgroundLoops() []loop {
 		{"monitor health", time.Second, s.monitorHealth},
 		{"roll up metrics", rollupInterval, s.rollUpMetrics},
 	}
+	if s.config.workers() > 0 {
+		loops = append(loops, loop{"start scheduled runs", lookForSchedules, s.startDue})
+	}
 	for range s.config.workers() {
 		loops = append(loops, loop{"carry out queued runs", lookForRuns, s.runQueued})
 	}

@@ -140,15 +140,10 @@ func (s *Service) changeRun(ctx context.Context, tenant, id, action string, chan
 // Config.Sink, and returns the run's record at once. Errors: those that Sync finds
 // before it reads.
 func (s *Service) StartSync(ctx context.Context, ref Ref, o SyncOptions) (Run, error) {
-	r, err := s.prepareRun(ctx, ref, o)
+	r, err := s.prepareQueued(ctx, ref, o)
 	if err != nil {
 		return Run{}, err
 	}
-	if o.DryRun || o.Sink != nil || o.Progress != nil {
-		return Run{}, &ValidationError{Faults: []Fault{{Field: "options", Problem: "not possible for a run in the background",
-			Allowed: "no DryRun, Sink and Progress"}}}
-	}
-	r.record.State, r.record.Queued = RunWaiting, true
 	entry := audit("run.start", ref)
 	entry.Target = r.record.ID
 	if err := s.audited(ctx, entry, r.save); err != nil {
@@ -156,6 +151,19 @@ func (s *Service) StartSync(ctx context.Context, ref Ref, o SyncOptions) (Run, e
 	}
 	s.observe(ctx, RunChanged{Ref: ref, RunID: r.record.ID, Action: entry.Action})
 	return r.record, nil
+}
+
+// prepareQueued makes a run that waits for Service.Run. Nothing is saved yet.
+func (s *Service) prepareQueued(ctx context.Context, ref Ref, o SyncOptions) (*run, error) {
+	if o.DryRun || o.Sink != nil || o.Progress != nil {
+		return nil, &ValidationError{Faults: []Fault{{Field: "options", Problem: "not possible for a run in the background",
+			Allowed: "no DryRun, Sink and Progress"}}}
+	}
+	r, err := s.prepareRun(ctx, ref, o)
+	if err == nil {
+		r.record.State, r.record.Queued = RunWaiting, true
+	}
+	return r, err
 }
 
 const (

@@ -349,6 +349,9 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 		if err := s.store.DeleteRecordStates(ctx, ref); err != nil {
 			return wrap("delete record states", ErrStore, err)
 		}
+		if err := s.store.DeleteSchedules(ctx, ref); err != nil {
+			return wrap("delete schedules", ErrStore, err)
+		}
 		if err := s.store.DeleteMappings(ctx, ref); err != nil {
 			return wrap("delete mappings", ErrStore, err)
 		}

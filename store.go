@@ -24,6 +24,7 @@ type Store interface {
 	CheckpointStore
 	RunStore
 	RecordStore
+	ScheduleStore
 	LeaseStore
 	MappingStore
 	RefusedStore

@@ -24,6 +24,7 @@ type Store struct {
 	leases       table[enlace.LeaseName, enlace.Lease]
 	mappings     table[enlace.MappingKey, enlace.MappingVersion]
 	refused      table[refusedKey, enlace.RefusedRecord]
+	schedules    table[enlace.Ref, enlace.Schedule] // by tenant and id of the schedule
 	records      map[entityKey]*records
 	endpoints    table[string, enlace.Ref]                // by hash
 	deliveries   table[enlace.Ref, enlace.StoredDelivery] // by tenant and id of the delivery

@@ -18,6 +18,7 @@ func (s *Store) EraseTenant(ctx context.Context, tenant string) (map[string]int,
 	eraseRows(e, &s.integrations, "integrations", func(k enlace.Ref, _ enlace.Integration) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.credentials, "credentials", func(k enlace.CredentialKey, _ credential) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.checkpoints, "checkpoints", func(k entityKey, _ enlace.Checkpoint) bool { return k.Tenant == tenant })
+	eraseRows(e, &s.schedules, "schedules", func(k enlace.Ref, _ enlace.Schedule) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.runs, "runs", func(k enlace.Ref, _ enlace.Run) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.leases, "leases", func(k enlace.LeaseName, _ enlace.Lease) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.mappings, "mappings", func(k enlace.MappingKey, _ enlace.MappingVersion) bool { return k.Ref.Tenant == tenant })

@@ -40,6 +40,7 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Checkpoints", checkpointChecks},
 		{"Runs", runChecks},
 		{"Records", recordChecks},
+		{"Schedules", scheduleChecks},
 		{"Leases", leaseChecks},
 		{"Mappings", mappingChecks},
 		{"Refused", refusedChecks},
