@@ -160,7 +160,9 @@ func (s *Service) LinkRecord(ctx context.Context, ref Ref, entity, localID, remo
 	if localID == "" || remoteID == "" || entity == "" {
 		return &ValidationError{Faults: []Fault{{Field: "ids", Problem: "empty", Allowed: "the entity and both ids"}}}
 	}
-	return wrap("link record", ErrStore, s.store.Transact(ctx, func(ctx context.Context) error {
+	entry := audit("record.link", ref, "local_id")
+	entry.Target = entity
+	return wrap("link record", ErrStore, s.audited(ctx, entry, func(ctx context.Context) error {
 		states, err := s.store.LoadRecordStates(ctx, ref, entity, []string{remoteID})
 		if err != nil {
 			return err

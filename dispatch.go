@@ -216,7 +216,7 @@ func (b *batch) fail(ctx context.Context, j *job, cause error, final bool) error
 	if d.State == DeliveryFailed {
 		b.block(j, d.NextAt)
 	}
-	s.observe(ctx, DeliveryAttemptFailed{Ref: d.Ref, Provider: d.Provider, DeliveryID: d.ID, Attempt: d.Attempts, Dead: d.State == DeliveryDead, Kind: d.Kind})
+	s.observe(withDelivery(ctx, d.ID), DeliveryAttemptFailed{Ref: d.Ref, Provider: d.Provider, DeliveryID: d.ID, Attempt: d.Attempts, Dead: d.State == DeliveryDead, Kind: d.Kind})
 	return nil
 }
 

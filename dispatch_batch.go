@@ -47,7 +47,7 @@ func (b *batch) run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, d := range b.buried {
-		b.service.observe(ctx, DeliveryAttemptFailed{Ref: d.Ref, Provider: d.Provider, DeliveryID: d.ID, Attempt: d.Attempts, Dead: true, Kind: d.Kind})
+		b.service.observe(withDelivery(ctx, d.ID), DeliveryAttemptFailed{Ref: d.Ref, Provider: d.Provider, DeliveryID: d.ID, Attempt: d.Attempts, Dead: true, Kind: d.Kind})
 	}
 	for _, step := range []func(context.Context) error{b.read, b.keepOrder, b.fetch, b.handleBefore, b.commit} {
 		if err := step(ctx); err != nil {

@@ -53,6 +53,11 @@ func (s *Service) InspectDelivery(ctx context.Context, tenant, id string) (Inspe
 	if err != nil {
 		return InspectedDelivery{}, err
 	}
+	entry := audit("delivery.view", stored.Ref)
+	entry.Target, entry.Result = id, AuditDone
+	if err := s.RecordAudit(ctx, entry); err != nil {
+		return InspectedDelivery{}, err
+	}
 	clean, err := s.deliveryRedactor(ctx, stored.Ref)
 	if err != nil {
 		return InspectedDelivery{}, err

@@ -211,7 +211,7 @@ func (in *intake) answer(ctx context.Context, err error) {
 	}
 	header := in.w.Header()
 	if err == nil {
-		s.observe(ctx, WebhookReceived{Ref: in.endpoint.integration.Ref, Provider: in.endpoint.integration.Provider, DeliveryID: in.entry.stored.ID,
+		s.observe(withDelivery(ctx, in.entry.stored.ID), WebhookReceived{Ref: in.endpoint.integration.Ref, Provider: in.endpoint.integration.Provider, DeliveryID: in.entry.stored.ID,
 			Duplicate: in.entry.duplicate, Bytes: len(in.body), Duration: time.Since(in.received)})
 		header["Content-Length"] = zeroLength
 		in.w.WriteHeader(max(in.endpoint.terms.Success, http.StatusOK))

@@ -128,20 +128,21 @@ func worker(ctx context.Context, e environment) error {
 	if err := report("ready"); err != nil {
 		return err
 	}
-	var asked time.Time
-	signalled := context.AfterFunc(ctx, func() { asked = time.Now() })
+	asked := make(chan time.Time, 1)
+	signalled := context.AfterFunc(ctx, func() { asked <- time.Now() })
 	err := e.service.Run(ctx)
 	<-changed
 	if signalled() || err != nil {
 		return err
 	}
+	took := time.Since(<-asked)
 	for range 50 { // connections of the driver may take a moment
 		if runtime.NumGoroutine() <= before+5 {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	return report(ended{Took: time.Since(asked), Before: before, After: runtime.NumGoroutine(), Last: last})
+	return report(ended{Took: took, Before: before, After: runtime.NumGoroutine(), Last: last})
 }
 
 // A process that is asked to stop ends its background work within its grace period

@@ -27,9 +27,9 @@ func (s *Store) EraseTenant(ctx context.Context, tenant string) (map[string]int,
 	eraseRows(e, &s.dedupe, "dedupe", func(k inboxKey, _ string) bool { return k.ref.Tenant == tenant })
 	eraseRows(e, &s.events, "webhook_events", func(k inboxKey, _ time.Time) bool { return k.ref.Tenant == tenant })
 	eraseRows(e, &s.heard, "webhook_records", func(k recordKey, _ heardRecord) bool { return k.ref.Tenant == tenant })
-	eraseRows(e, &s.audit, "audit", func(k string, _ []enlace.AuditEntry) bool { return k == tenant })
+	eraseList(e, &s.audit, "audit", tenant)
 	eraseRows(e, &s.health, "health", func(k enlace.Ref, _ enlace.Health) bool { return k.Tenant == tenant })
-	eraseRows(e, &s.changes, "health_changes", func(k string, _ []enlace.HealthChange) bool { return k == tenant })
+	eraseList(e, &s.changes, "health_changes", tenant)
 	eraseRows(e, &s.maintenance, "maintenance", func(k enlace.Ref, _ enlace.Maintenance) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.metrics, "metrics", func(k enlace.MetricKey, _ []byte) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.flags, "flags", func(k flagKey, _ enlace.FlagRule) bool { return k.target.Tenant == tenant })
@@ -92,5 +92,13 @@ func eraseRows[K comparable, V any](e eraser, t *table[K, V], what string, match
 			t.delete(e.undo, key)
 			e.removed[what]++
 		}
+	}
+}
+
+// eraseList removes a tenant's list and counts what was in it.
+func eraseList[V any](e eraser, t *table[string, []V], what, tenant string) {
+	if n := len(t.value(tenant)); n > 0 {
+		t.delete(e.undo, tenant)
+		e.removed[what] += n
 	}
 }
