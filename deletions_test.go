@@ -457,7 +457,6 @@ func TestLeaseIsRenewed(t *testing.T) {
 
 // joinedSink writes by the store's transaction.
 type joinedSink struct {
-	cupboard
 	store *memory.Store
 	fail  error
 }

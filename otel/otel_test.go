@@ -72,8 +72,8 @@ func TestRequestsFollowTheConventions(t *testing.T) {
 	attrs := attribute.NewSet(span.Attributes()...)
 	for key, want := range map[attribute.Key]string{"http.request.method": "GET", "http.response.status_code": "503", "http.request.resend_count": "1",
 		"error.type": "unavailable", "enlace.tenant": "acme", "enlace.integration": "i1", "enlace.request": "req-1", "enlace.actor": "ana"} {
-		if v, _ := attrs.Value(key); v.Emit() != want {
-			t.Errorf("%s is %q, want %q", key, v.Emit(), want)
+		if v, _ := attrs.Value(key); v.String() != want {
+			t.Errorf("%s is %q, want %q", key, v.String(), want)
 		}
 	}
 	if d := span.EndTime().Sub(span.StartTime()); d != 250*time.Millisecond || span.Name() != "GET contacts.list" || span.SpanKind().String() != "client" {
@@ -121,7 +121,7 @@ func (l *logs) OnEmit(_ context.Context, r *sdklog.Record) error {
 	defer l.mu.Unlock()
 	text := r.Severity().String() + " " + r.Body().AsString()
 	r.WalkAttributes(func(a attribute.KeyValue) bool {
-		text += " " + string(a.Key) + "=" + a.Value.Emit()
+		text += " " + string(a.Key) + "=" + a.Value.String()
 		return true
 	})
 	l.all = append(l.all, text)
