@@ -54,6 +54,7 @@ var subjectTables = []struct{ table, id, localID string }{
 	{"outgoing_changes", "", "local_id"},
 	{"sync_conflicts", "remote_id", "local_id"},
 	{"webhook_records", "record", ""},
+	{"refused_records", "id", ""},
 }
 
 // EraseSubject implements [enlace.TenantStore].

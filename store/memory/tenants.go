@@ -22,6 +22,7 @@ func (s *Store) EraseTenant(ctx context.Context, tenant string) (map[string]int,
 	eraseRows(e, &s.runs, "runs", func(k enlace.Ref, _ enlace.Run) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.leases, "leases", func(k enlace.LeaseName, _ enlace.Lease) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.mappings, "mappings", func(k enlace.MappingKey, _ enlace.MappingVersion) bool { return k.Ref.Tenant == tenant })
+	eraseRows(e, &s.refused, "refused_records", func(k refusedKey, _ enlace.RefusedRecord) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.endpoints, "webhook_endpoints", func(_ string, v enlace.Ref) bool { return v.Tenant == tenant })
 	eraseRows(e, &s.deliveries, "deliveries", func(k enlace.Ref, _ enlace.StoredDelivery) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.dedupe, "dedupe", func(k inboxKey, _ string) bool { return k.ref.Tenant == tenant })
@@ -72,6 +73,7 @@ func (s *Store) EraseSubject(ctx context.Context, tenant string, r enlace.Subjec
 	})
 	eraseRows(e, &s.outgoing, "outgoing_changes", func(k enlace.OutgoingKey, _ enlace.OutgoingChange) bool { return about(k.Ref, k.Entity, "", k.LocalID) })
 	eraseRows(e, &s.conflicts, "sync_conflicts", func(k conflictKey, v enlace.ConflictRow) bool { return about(k.Ref, v.Entity, v.RemoteID, v.LocalID) })
+	eraseRows(e, &s.refused, "refused_records", func(_ refusedKey, v enlace.RefusedRecord) bool { return about(v.Ref, v.Entity, v.RecordID, "") })
 	eraseRows(e, &s.heard, "webhook_records", func(k recordKey, _ heardRecord) bool { return about(k.ref, k.name.Entity, k.name.ID, "") })
 	lane := r.Entity + "/" + r.ID
 	eraseRows(e, &s.deliveries, "deliveries", func(_ enlace.Ref, v enlace.StoredDelivery) bool {
@@ -97,8 +99,8 @@ func eraseRows[K comparable, V any](e eraser, t *table[K, V], what string, match
 
 // eraseList removes a tenant's list and counts what was in it.
 func eraseList[V any](e eraser, t *table[string, []V], what, tenant string) {
-	if n := len(t.value(tenant)); n > 0 {
+	if rows, ok := t.get(tenant); ok {
 		t.delete(e.undo, tenant)
-		e.removed[what] += n
+		e.removed[what] += len(rows)
 	}
 }
