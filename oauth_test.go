@@ -404,6 +404,61 @@ func TestRefusedTokenIsRefreshedOnce(t *testing.T) {
 	}
 }
 
+// Two processes whose clocks are ten minutes apart read each other's expiry as ten
+// minutes early or late. Each real expiry costs one refresh all the same, and nobody
+// sees an error.
+func TestClocksThatDiffer(t *testing.T) {
+	for _, skew := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
+		t.Run(skew.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHost(t, codeAdapter, withApp)
+				issued := map[string]time.Time{}
+				h.provider.setFault(func(w http.ResponseWriter, r *http.Request, _ string) bool {
+					token := r.Header.Get("Authorization")
+					if _, known := issued[token]; !known {
+						issued[token] = time.Now()
+					}
+					if !strings.HasSuffix(r.URL.Path, "ping") || time.Since(issued[token]) < time.Hour {
+						return false
+					}
+					w.WriteHeader(http.StatusUnauthorized)
+					return true
+				})
+				in, other := h.create(valid()), h.restart()
+				base := must(url.Parse(in.BaseURL))(t)
+				place := enlace.Place{CredentialKey: enlace.CredentialKey{Ref: in.Ref, Name: "account"}, Host: base.Host}
+				shift := func(_ context.Context, cur enlace.Credential, _ bool) (enlace.Credential, bool, error) {
+					token := *cur.Token
+					token.Expiry = token.Expiry.Add(skew)
+					cur.Token = &token
+					return cur, true, nil
+				}
+				refreshes := 0
+				for range 12 * 60 {
+					for _, service := range []*enlace.Service{h.Service, other} {
+						c := must(service.Conn(t.Context(), in.Ref))(t)
+						if err := c.Do(t.Context(), enlace.Call{Path: "ping"}, nil); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if n := len(h.posts()); n > refreshes+1 {
+						t.Fatalf("%d refreshes within a minute", n-refreshes)
+					} else if n > refreshes {
+						refreshes = n
+						if err := enlace.NewSafe(h.store, h.config.Keys).Update(t.Context(), place, shift); err != nil {
+							t.Fatal(err)
+						}
+					}
+					time.Sleep(time.Minute)
+				}
+				if refreshes < 11 || refreshes > 15 {
+					t.Errorf("%d refreshes in 12 hours of tokens that live one", refreshes)
+				}
+			})
+		})
+	}
+}
+
 // 200 callers with an expired or a refused token spend the refresh token once,
 // over one connection, over many, and over two services on one store.
 func TestRefreshTokenIsSpentOnce(t *testing.T) {
