@@ -13,6 +13,9 @@ const conflictTries = 4
 // with the checkpoint; next is nil if that stays where it is. A run that somebody
 // wants to end does so behind the save.
 func (p *entityPull) accept(ctx context.Context, records []Record, next *Checkpoint) error {
+	if err := ctx.Err(); err != nil { // the adapter and the sink need not look
+		return wrap("accept "+p.entity, ErrStore, err)
+	}
 	joined, joins := p.run.sink.(TxSink)
 	var request RunRequest
 	var err error

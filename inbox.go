@@ -166,5 +166,5 @@ func (d *deliveryIDs) next(now time.Time) string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], at)
 	_, _ = rand.Read(b[8:]) // never fails: crypto/rand aborts the program instead
-	return idEncoding.EncodeToString(b[:])
+	return encodeID(b)
 }

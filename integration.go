@@ -3,7 +3,6 @@ package enlace
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base32"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -421,7 +420,17 @@ type Integration struct {
 	UpdatedAt    time.Time         `json:"updated_at"`
 }
 
-var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+// encodeID writes 128 bits as 26 digits to the base of 32, which sort as the bits do.
+func encodeID(b [16]byte) string {
+	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
+	high, low := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	var text [26]byte
+	for i := len(text) - 1; i >= 0; i-- {
+		text[i] = digits[low&31]
+		high, low = high>>5, low>>5|high<<59
+	}
+	return string(text[:])
+}
 
 // newID returns 26 lower-case characters: 48 bits of time, so that ids sort by
 // creation, and 80 random bits, so that they cannot be guessed.
@@ -429,7 +438,7 @@ func newID(now time.Time) string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
 	_, _ = rand.Read(b[6:]) // never fails: crypto/rand aborts the program instead
-	return idEncoding.EncodeToString(b[:])
+	return encodeID(b)
 }
 
 // checkDescriptor finds what is wrong with a descriptor, all of it.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -125,7 +124,7 @@ type ConflictQuery struct {
 // openConflictID names the one open conflict that a record can have.
 func openConflictID(entity, localID string) string {
 	sum := sha256.Sum256([]byte(entity + "\x00" + localID))
-	return "open-" + base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])
+	return "open-" + encodeID([16]byte(sum[:16]))
 }
 
 // fieldSet is a JSON object by its fields. Absent and null are the same.
