@@ -147,7 +147,8 @@ func missingScopes(asked, granted []string) string {
 
 // ValidCredential returns the credential of an integration, refreshed if its
 // token has expired, for handing it to another SDK. Treat it as what it is: the
-// secrets are in it. Errors: those of Conn, and ErrAuth if only a person can help.
+// secrets are in it. That it was given out stands in the audit trail, once a minute
+// for the same actor. Errors: those of Conn, and ErrAuth if only a person can help.
 func (s *Service) ValidCredential(ctx context.Context, ref Ref) (Credential, error) {
 	c, err := s.Conn(ctx, ref)
 	if err != nil {
@@ -156,9 +157,7 @@ func (s *Service) ValidCredential(ctx context.Context, ref Ref) (Credential, err
 	if err := c.refreshIfExpired(ctx); err != nil {
 		return Credential{}, c.failure("refresh", err)
 	}
-	entry := audit("credential.reveal", ref)
-	entry.Result = AuditDone
-	if err := s.RecordAudit(ctx, entry); err != nil {
+	if err := s.auditReveal(ctx, ref); err != nil {
 		return Credential{}, err
 	}
 	return *c.credential.Load(), nil

@@ -118,6 +118,7 @@ type Service struct {
 	logins   *http.Client      // what Authenticators call: as tokens, with any answer
 	egress   guard.Policy
 	logger   *slog.Logger
+	reveals  reveals
 	quotasMu sync.Mutex
 	quotas   map[string]*quota
 

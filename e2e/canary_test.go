@@ -221,7 +221,7 @@ func TestCanaries(t *testing.T) {
 		status int
 		html   bool
 	}{{200, false}, {200, true}, {302, false}, {400, false}, {401, false}, {401, true}, {403, false}, {404, true}, {409, false},
-		{429, false}, {500, false}, {502, true}, {503, false}}
+		{500, false}, {502, true}, {503, false}, {429, false}} // last: who is told to wait waits
 	for _, n := range credentialsOf(birds, server.URL) {
 		n.Settings = settings
 		if n.Credential.Scheme == "url" || n.Credential.Scheme == bitrix24.SchemeWebhook {
