@@ -235,10 +235,12 @@ func TestRealTrafficSparesProbes(t *testing.T) {
 		}
 		// Nothing is asked for health's sake while work waits for the limit.
 		h.provider.setFault(times(1<<30, "", status(429, `{}`)))
+		_ = c.Do(t.Context(), enlace.Call{Path: "deals"}, nil)
+		synctest.Wait() // a probe may have been due at this very moment
 		before := len(h.provider.seen("/ping"))
 		for range 12 {
-			_ = c.Do(t.Context(), enlace.Call{Path: "deals"}, nil)
 			time.Sleep(10 * time.Second)
+			_ = c.Do(t.Context(), enlace.Call{Path: "deals"}, nil)
 		}
 		if n := len(h.provider.seen("/ping")) - before; n != 0 {
 			t.Errorf("%d probes to a provider that asks to wait", n)

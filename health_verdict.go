@@ -123,8 +123,9 @@ func (s *Service) judgeTraffic(in Integration, since time.Time, v *diagnosis) bo
 		v.evidence, v.took = evidenceReal, took
 		v.succeeded()
 		return true
-	case failed.After(since) && kind == "rate_limited":
-		// Asking for health's sake would spend what work is waiting for.
+	case failed.After(since.Add(-2*time.Since(since))) && failed.After(ok) && kind == "rate_limited":
+		// Asking for health's sake would spend what work is waiting for. Work that
+		// was refused comes at a slower pace, so the refusal counts for longer.
 		v.evidence, v.took = evidenceReal, took
 		v.judge(ErrRateLimited)
 		return true
