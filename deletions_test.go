@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 type shelf struct {
 	items map[string]string // name by id
 	page  int               // page size
+	mu    sync.Mutex        // several services may read
 	pages int               // read in this walk
 	// before is called before each page; its error ends the pull.
 	before func(page int) error
@@ -36,15 +38,18 @@ func (s *shelf) record(id string) enlace.Record {
 }
 
 func (s *shelf) Pull(_ context.Context, _ *enlace.Conn, req enlace.PullRequest) (enlace.Page, error) {
+	s.mu.Lock()
 	if req.Cursor == "" {
 		s.pages = 0
 	}
+	number := s.pages
+	s.pages++
+	s.mu.Unlock()
 	if s.before != nil {
-		if err := s.before(s.pages); err != nil {
+		if err := s.before(number); err != nil {
 			return enlace.Page{}, err
 		}
 	}
-	s.pages++
 	ids := slices.Sorted(maps.Keys(s.items))
 	from, found := slices.BinarySearch(ids, string(req.Cursor))
 	if found {
