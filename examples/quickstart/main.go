@@ -87,6 +87,7 @@ func run(ctx context.Context, o options) error {
 		Keys:     keys,
 		OAuth:    portal.apps,
 		Sink:     table,
+		RunLease: runLease,
 		Egress:   enlace.Egress{AllowPrefixes: portal.networks},
 	})
 	if err != nil {
@@ -207,16 +208,24 @@ func connect(ctx context.Context, service *enlace.Service, p *portal) (enlace.In
 	return authorize(ctx, service, integration.Ref, p)
 }
 
-// sync makes one run and shows its progress.
+// runLease is how long a run of a process that was killed keeps the next one waiting.
+const runLease = 3 * time.Second
+
+// sync makes one run and shows its progress. It waits for the lease of a run that
+// was killed.
 func sync(ctx context.Context, o options, service *enlace.Service, ref enlace.Ref, t *table) (enlace.SyncResult, error) {
-	bar := newBar(os.Stderr)
-	result, err := service.Sync(ctx, ref, enlace.SyncOptions{
-		Entities: entities,
-		Sink:     crashing(o, t),
-		Progress: bar.show,
-	})
-	bar.end()
-	return result, err
+	for began := time.Now(); ; time.Sleep(runLease / 6) {
+		bar := newBar(os.Stderr)
+		result, err := service.Sync(ctx, ref, enlace.SyncOptions{
+			Entities: entities,
+			Sink:     crashing(o, t),
+			Progress: bar.show,
+		})
+		bar.end()
+		if !errors.Is(err, enlace.ErrConflict) || time.Since(began) > 2*runLease {
+			return result, err
+		}
+	}
 }
 
 // crashing kills the process half way through the contacts, at the worst moment:
