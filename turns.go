@@ -92,43 +92,35 @@ func (t *turns) done(ref Ref, more bool) {
 }
 
 // restUntil keeps an integration that has nothing due from being looked at by polls.
-func (t *turns) restUntil(ref Ref, at time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.rest == nil || len(t.rest) >= maxLimiters {
-		t.rest = map[Ref]time.Time{}
-	}
-	t.rest[ref] = at
-}
+func (t *turns) restUntil(ref Ref, at time.Time) { t.postpone(&t.rest, ref, at) }
 
 // resting says whether an integration has nothing to do yet. One that is woken is
 // worked on all the same.
-func (t *turns) resting(ref Ref, now time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now.Before(t.rest[ref]) {
-		return true
-	}
-	delete(t.rest, ref)
-	return false
-}
+func (t *turns) resting(ref Ref, now time.Time) bool { return t.postponed(&t.rest, ref, now) }
 
 // holdUntil keeps an integration from being worked on.
-func (t *turns) holdUntil(ref Ref, at time.Time) {
+func (t *turns) holdUntil(ref Ref, at time.Time) { t.postpone(&t.hold, ref, at) }
+
+func (t *turns) held(ref Ref, now time.Time) bool { return t.postponed(&t.hold, ref, now) }
+
+// postpone notes a time in one of the two maps. Those that a full map loses are only
+// looked at earlier.
+func (t *turns) postpone(times *map[Ref]time.Time, ref Ref, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.hold == nil || len(t.hold) >= maxLimiters {
-		t.hold = map[Ref]time.Time{}
+	if *times == nil || len(*times) >= maxLimiters {
+		*times = map[Ref]time.Time{}
 	}
-	t.hold[ref] = at
+	(*times)[ref] = at
 }
 
-func (t *turns) held(ref Ref, now time.Time) bool {
+// postponed says whether the noted time is still to come, and forgets one that is over.
+func (t *turns) postponed(times *map[Ref]time.Time, ref Ref, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if now.Before(t.hold[ref]) {
+	if now.Before((*times)[ref]) {
 		return true
 	}
-	delete(t.hold, ref)
+	delete(*times, ref)
 	return false
 }

@@ -17,11 +17,7 @@ type connectData struct {
 }
 
 func (a *Admin) connectPage(w http.ResponseWriter, r *http.Request, c *call) error {
-	in, err := a.find(r, c)
-	if err != nil {
-		return err
-	}
-	d, err := a.describe(in.Provider)
+	in, d, err := a.findWithProvider(r, c)
 	if err != nil {
 		return err
 	}
@@ -40,11 +36,7 @@ func (a *Admin) showConnect(w http.ResponseWriter, r *http.Request, c *call, in 
 }
 
 func (a *Admin) connectIntegration(w http.ResponseWriter, r *http.Request, c *call) error {
-	in, err := a.find(r, c)
-	if err != nil {
-		return err
-	}
-	d, err := a.describe(in.Provider)
+	in, d, err := a.findWithProvider(r, c)
 	if err != nil {
 		return err
 	}

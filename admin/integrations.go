@@ -261,12 +261,18 @@ func (a *Admin) find(r *http.Request, c *call) (enlace.Integration, error) {
 	return a.service.Get(r.Context(), enlace.Ref{Tenant: c.access.Tenant, ID: r.PathValue("id")})
 }
 
-func (a *Admin) editIntegration(w http.ResponseWriter, r *http.Request, c *call) error {
+// findWithProvider is find, and what its provider is.
+func (a *Admin) findWithProvider(r *http.Request, c *call) (enlace.Integration, enlace.Descriptor, error) {
 	in, err := a.find(r, c)
 	if err != nil {
-		return err
+		return in, enlace.Descriptor{}, err
 	}
 	d, err := a.describe(in.Provider)
+	return in, d, err
+}
+
+func (a *Admin) editIntegration(w http.ResponseWriter, r *http.Request, c *call) error {
+	in, d, err := a.findWithProvider(r, c)
 	if err != nil {
 		return err
 	}
@@ -285,11 +291,7 @@ func (a *Admin) showEdit(w http.ResponseWriter, r *http.Request, c *call, in enl
 }
 
 func (a *Admin) saveIntegration(w http.ResponseWriter, r *http.Request, c *call) error {
-	in, err := a.find(r, c)
-	if err != nil {
-		return err
-	}
-	d, err := a.describe(in.Provider)
+	in, d, err := a.findWithProvider(r, c)
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,7 @@ type mappedEntity struct {
 }
 
 func (a *Admin) mappingList(w http.ResponseWriter, r *http.Request, c *call) error {
-	in, err := a.find(r, c)
-	if err != nil {
-		return err
-	}
-	d, err := a.describe(in.Provider)
+	in, d, err := a.findWithProvider(r, c)
 	if err != nil {
 		return err
 	}
