@@ -17,6 +17,9 @@ const (
 	// without a refusal.
 	speedUp      = 0.04
 	speedUpAfter = 30 * time.Second
+	// Around the rate that was refused, so much of it to both sides, it comes back at a
+	// quarter of that: each refusal stops everybody for as long as the provider says.
+	around = 0.1
 	// slowest is the least rate per second that refusals lead to: whoever shares
 	// the quota with us may use up all of it for a time, but not for ever.
 	slowest = 0.2
@@ -88,7 +91,11 @@ func (p *pace) refuse(sent, now time.Time) {
 // has changed.
 func (p *pace) recover(now time.Time) (changed bool) {
 	for p.learned > 0 && now.Sub(p.changed) >= speedUpAfter {
-		p.learned += p.refused * speedUp
+		step := p.refused * speedUp
+		if math.Abs(float64(p.learned-p.refused)) <= float64(p.refused)*around {
+			step /= 4
+		}
+		p.learned += step
 		p.changed = p.changed.Add(speedUpAfter)
 		if changed = true; p.learned >= p.base {
 			p.learned = 0

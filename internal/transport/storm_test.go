@@ -101,6 +101,21 @@ func storm(t *testing.T, p *strict, gate *transport.Gate, lanes []transport.Lane
 	return took
 }
 
+// check notes a failure if the gate was too bold or too timid.
+func (p *strict) check(t *testing.T, length time.Duration) {
+	t.Helper()
+	t.Logf("%d answers, %d refusals after the first, %d undercut", p.answered, p.refused, p.undercut)
+	if p.refused*100 > p.answered {
+		t.Errorf("%d refusals after the first in %d answers, want 1%% at most", p.refused, p.answered)
+	}
+	if p.undercut > 0 {
+		t.Errorf("%d requests came before the provider wanted them", p.undercut)
+	}
+	if least := length.Seconds() * p.perSecond * 0.6; float64(p.answered) < least {
+		t.Errorf("%d answers, want %.0f at least: it slowed down too much", p.answered, least)
+	}
+}
+
 func p95(d []time.Duration) time.Duration {
 	d = slices.Sorted(slices.Values(d))
 	return d[len(d)*95/100]
@@ -123,24 +138,16 @@ func TestStormOfRefusals(t *testing.T) {
 				const length = 20 * time.Minute
 				calm := p95(storm(t, c.provider(), transport.NewGate(c.perSecond, c.burst), everybody[:1], length))
 				// Back-off is random: the requests of five storms tell more than those of one.
-				p, took := c.provider(), []time.Duration{}
+				var took []time.Duration
 				for range 5 {
-					p = c.provider()
+					p := c.provider()
 					took = append(took, storm(t, p, transport.NewGate(c.perSecond, c.burst), everybody, length)...)
+					p.check(t, length)
 				}
 				busy := p95(took)
-				t.Logf("%d answers, %d refusals after the first, %d undercut; interactive p95 %v, alone %v", p.answered, p.refused, p.undercut, busy, calm)
-				if p.refused*100 > p.answered {
-					t.Errorf("%d refusals after the first in %d answers, want 1%% at most", p.refused, p.answered)
-				}
-				if p.undercut > 0 {
-					t.Errorf("%d requests came before the provider wanted them", p.undercut)
-				}
+				t.Logf("interactive p95 %v, alone %v", busy, calm)
 				if busy*10 > calm*12 {
 					t.Errorf("p95 of the interactive lane is %v beside the others and %v alone, want 1.2 times at most", busy, calm)
-				}
-				if least := length.Seconds() * p.perSecond * 0.6; float64(p.answered) < least {
-					t.Errorf("%d answers, want %.0f at least: it slowed down too much", p.answered, least)
 				}
 			})
 		})
