@@ -39,7 +39,10 @@ type pace struct {
 	// learned is the rate since a refusal, 0 if there was none or it is forgotten;
 	// refused the one that was refused then.
 	learned, refused rate.Limit
-	changed          time.Time
+	// guessed says that refused is what went through before the first refusal, which
+	// may be far too little: the answers to others were still on their way.
+	guessed bool
+	changed time.Time
 	// reported is the rate at which what the provider says is left lasts until the
 	// window ends.
 	reported      rate.Limit
@@ -76,10 +79,11 @@ func (p *pace) refuse(sent, now time.Time) {
 	if !p.changed.IsZero() && !sent.After(p.changed) {
 		return
 	}
+	p.guessed = p.learned <= 0 && p.base == rate.Inf
 	switch {
 	case p.learned > 0:
 		p.refused = p.learned
-	case p.base == rate.Inf:
+	case p.guessed:
 		p.refused = p.borne(now)
 	default:
 		p.refused = p.base
@@ -92,7 +96,9 @@ func (p *pace) refuse(sent, now time.Time) {
 func (p *pace) recover(now time.Time) (changed bool) {
 	for p.learned > 0 && now.Sub(p.changed) >= speedUpAfter {
 		step := p.refused * speedUp
-		if math.Abs(float64(p.learned-p.refused)) <= float64(p.refused)*around {
+		if p.guessed {
+			step *= 3
+		} else if math.Abs(float64(p.learned-p.refused)) <= float64(p.refused)*around {
 			step /= 4
 		}
 		p.learned += step
