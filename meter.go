@@ -23,6 +23,8 @@ type meter struct {
 	totals   map[string]*sample // by provider, since the process began
 }
 
+// meterShard is a part of the series. Who counts holds the lock for reading, so that
+// whoever cuts, with the lock for writing, finds no half of an observation.
 type meterShard struct {
 	mu     sync.RWMutex
 	series map[Ref]*series
@@ -93,20 +95,22 @@ func (m *meter) lookup(ref Ref) *series {
 	return shard.series[ref]
 }
 
-// of finds the series of an integration, or begins it.
-func (m *meter) of(ref Ref, provider string) *series {
-	if s := m.lookup(ref); s != nil {
-		return s
-	}
+// hold finds the series of an integration, or begins it. The caller counts and then
+// releases the shard's lock, which is held for reading.
+func (m *meter) hold(ref Ref, provider string) (*series, *sync.RWMutex) {
 	shard := m.shard(ref)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	s := shard.series[ref]
-	if s == nil {
-		s = &series{ref: ref, provider: provider}
-		shard.series[ref] = s
+	for {
+		shard.mu.RLock()
+		if s := shard.series[ref]; s != nil {
+			return s, &shard.mu
+		}
+		shard.mu.RUnlock()
+		shard.mu.Lock()
+		if shard.series[ref] == nil {
+			shard.series[ref] = &series{ref: ref, provider: provider}
+		}
+		shard.mu.Unlock()
 	}
-	return s
 }
 
 // The numbers of counters in Counts.each.
@@ -142,7 +146,8 @@ func (m *meter) request(o *RequestDone) {
 	if o.Probe {
 		return
 	}
-	s := m.of(o.Ref, o.Provider)
+	s, lock := m.hold(o.Ref, o.Provider)
+	defer lock.RUnlock()
 	s.counts[countRequests].Add(1)
 	s.counts[countTook].Add(int64(o.Duration))
 	s.latency[bucketOf(o.Duration)].Add(1)
@@ -188,7 +193,9 @@ func (m *meter) record(o Observation) {
 	case WebhookReceived:
 		m.add(o.Ref, o.Provider, countDeliveries, 1)
 		m.addIf(o.Duplicate, o.Ref, o.Provider, countDuplicates)
-		m.of(o.Ref, o.Provider).traffic.heardAt.Store(time.Now().UnixNano())
+		s, lock := m.hold(o.Ref, o.Provider)
+		s.traffic.heardAt.Store(time.Now().UnixNano())
+		lock.RUnlock()
 	case WebhookRefused:
 		if o.Provider != "" { // else nobody's
 			m.add(o.Ref, o.Provider, countDeliveries, 1)
@@ -200,7 +207,9 @@ func (m *meter) record(o Observation) {
 		m.add(o.Ref, o.Provider, countUnhandled, 1)
 		m.addIf(o.Dead, o.Ref, o.Provider, countDead)
 	case WebhookGap:
-		m.of(o.Ref, o.Provider).traffic.missedAt.Store(time.Now().UnixNano())
+		s, lock := m.hold(o.Ref, o.Provider)
+		s.traffic.missedAt.Store(time.Now().UnixNano())
+		lock.RUnlock()
 	case HealthChecked:
 		m.add(o.Ref, o.Provider, countChecks, 1)
 		m.addIf(o.Status == HealthWarning, o.Ref, o.Provider, countWarnings)
@@ -209,7 +218,9 @@ func (m *meter) record(o Observation) {
 }
 
 func (m *meter) add(ref Ref, provider string, count int, n int64) {
-	m.of(ref, provider).counts[count].Add(n)
+	s, lock := m.hold(ref, provider)
+	defer lock.RUnlock()
+	s.counts[count].Add(n)
 }
 
 func (m *meter) addIf(condition bool, ref Ref, provider string, count int) {
@@ -251,15 +262,7 @@ func (m *meter) cut(minute time.Time, keep func(Ref, string) bool) {
 	defer m.cutting.Unlock()
 	sums := map[MetricKey]*sample{}
 	for i := range m.shards {
-		for _, s := range m.shards[i].list() {
-			taken := s.take(swap, swap32)
-			if taken.empty() {
-				if s.idle++; s.idle >= idleMinutes {
-					m.shards[i].remove(s)
-				}
-				continue
-			}
-			s.idle = 0
+		for s, taken := range m.shards[i].takeAll() {
 			m.addTotal(s.provider, &taken)
 			if !keep(s.ref, s.provider) {
 				continue
@@ -285,20 +288,22 @@ func (m *meter) cut(minute time.Time, keep func(Ref, string) bool) {
 	m.forget(minute)
 }
 
-func (s *meterShard) list() []*series {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	all := make([]*series, 0, len(s.series))
-	for _, one := range s.series {
-		all = append(all, one)
-	}
-	return all
-}
-
-func (s *meterShard) remove(one *series) {
+// takeAll gives what each series has counted since the last time, those without
+// anything left out, and forgets the ones that have been idle for long.
+func (s *meterShard) takeAll() map[*series]sample {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.series, one.ref) // what is counted in this moment is lost, and nobody sees a series of nothing
+	all := make(map[*series]sample, len(s.series))
+	for ref, one := range s.series {
+		taken := one.take(swap, swap32)
+		if !taken.empty() {
+			one.idle = 0
+			all[one] = taken
+		} else if one.idle++; one.idle >= idleMinutes {
+			delete(s.series, ref)
+		}
+	}
+	return all
 }
 
 // append puts a point at the end of the series' chunk, which is saved with the next flush.
@@ -354,10 +359,12 @@ func (m *meter) since() map[string]*sample {
 	}
 	m.totalsMu.Unlock()
 	for i := range m.shards {
-		for _, s := range m.shards[i].list() {
+		m.shards[i].mu.RLock()
+		for _, s := range m.shards[i].series {
 			current := s.take(load, load32)
 			add(s.provider, &current)
 		}
+		m.shards[i].mu.RUnlock()
 	}
 	return sums
 }
