@@ -93,6 +93,24 @@ func TestMetricsOfDays(t *testing.T) {
 	})
 }
 
+// A day is summed up although nothing happens in its last hours.
+func TestMetricsOfAQuietEvening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, crm{}, func(c *enlace.Config) { c.HealthInterval = -1 })
+		in := h.create(apiKey("k"))
+		running(t, h.Service)
+		began := time.Now()
+		time.Sleep(10*time.Hour + 30*time.Second)
+		if err := h.open(in).Do(t.Context(), enlace.Call{Path: "good"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * 24 * time.Hour)
+		if m := must(h.Metrics(t.Context(), enlace.MetricsQuery{Tenant: "acme", From: began, Step: 24 * time.Hour}))(t); m.Total.Requests != 1 {
+			t.Errorf("%d requests, want 1", m.Total.Requests)
+		}
+	})
+}
+
 func TestMetricsRefusesWhatIsNotKept(t *testing.T) {
 	h := newHost(t, crm{})
 	now := time.Now()

@@ -3,7 +3,6 @@ package enlace
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -48,41 +47,43 @@ func (s *Service) rollUpMetrics(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = s.store.ReleaseLease(context.WithoutCancel(ctx), lease) }() // else it runs out
-	return s.rollUp(ctx, time.Now(), s.rolledUp)
+	return s.rollUp(ctx, time.Now(), s.summedUp)
 }
 
-// rollUp brings hours and days up to date. done are the hours that it has come to
-// already; doing one again gives the same.
-func (s *Service) rollUp(ctx context.Context, now time.Time, done map[time.Time]bool) error {
+// summedUp is what a process knows of the hours and days that it has summed up.
+type summedUp struct {
+	hours map[time.Time]bool // done; doing one again gives the same
+	days  map[time.Time]bool // to be done, once they are over: an hour of theirs was
+}
+
+// rollUp brings hours and days up to date.
+func (s *Service) rollUp(ctx context.Context, now time.Time, known summedUp) error {
 	minutes, hours, days := metricResolutions[0], metricResolutions[1], metricResolutions[2]
 	starts, err := s.store.MetricStarts(ctx, minutes.step)
 	if err != nil {
 		return err
 	}
-	var touched []time.Time // days
 	for _, hour := range starts {
-		if done[hour] || now.Before(hour.Add(minutes.span+flushGrace)) {
+		if known.hours[hour] || now.Before(hour.Add(minutes.span+flushGrace)) {
 			continue
 		}
 		if err := s.rollUpChunk(ctx, minutes, hours, hour); err != nil {
 			return err
 		}
-		done[hour] = true
-		if day := hours.start(hour); !slices.Contains(touched, day) {
-			touched = append(touched, day)
-		}
+		known.hours[hour], known.days[hours.start(hour)] = true, true
 	}
-	for _, day := range touched {
+	for day := range known.days {
 		if now.Before(day.Add(hours.span + flushGrace)) {
 			continue
 		}
 		if err := s.rollUpChunk(ctx, hours, days, day); err != nil {
 			return err
 		}
+		delete(known.days, day)
 	}
-	for hour := range done {
+	for hour := range known.hours {
 		if now.Sub(hour) > minutes.keep+minutes.span {
-			delete(done, hour)
+			delete(known.hours, hour)
 		}
 	}
 	for _, r := range metricResolutions {

@@ -122,8 +122,8 @@ type Service struct {
 	quotasMu sync.Mutex
 	quotas   map[string]*quota
 
-	exportedHeads map[string]int64   // of audit chains, by tenant; of one loop of Run
-	rolledUp      map[time.Time]bool // hours of metrics; of another one
+	exportedHeads map[string]int64 // of audit chains, by tenant; of one loop of Run
+	summedUp      summedUp         // of metrics; of another one
 	meter         *meter
 	monitor       *monitor
 	flags         flagRules
@@ -178,7 +178,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{},
 		watchers: map[uint64]Observer{},
-		meter:    newMeter(), exportedHeads: map[string]int64{}, rolledUp: map[time.Time]bool{}}
+		meter:    newMeter(), exportedHeads: map[string]int64{}, summedUp: summedUp{hours: map[time.Time]bool{}, days: map[time.Time]bool{}}}
 	s.monitor = newMonitor(s)
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
