@@ -24,6 +24,7 @@ import (
 //   - [Pusher], refined by [BatchPusher]: create, update, upsert and delete records
 //   - [Finder]: look for a record whose creation was not acknowledged
 //   - [WebhookReceiver], with [WebhookRegistrar] and [WebhookChallenger]: take events
+//   - [WebhookSampler] and [WebhookInspector]: tests of the way in
 //   - [EventPoller]: fetch events that the provider keeps
 //   - [MetadataDescriber]: tell which fields an account's records have
 //   - [HealthChecker]: one cheap authenticated request

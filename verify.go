@@ -119,17 +119,26 @@ func (v HMACVerifier) Verify(d Delivery, secrets []Secret) error {
 	}
 	proved := 0
 	for _, secret := range secrets {
-		if len(secret.Reveal()) < max(cmp.Or(v.MinSecret, 16), minHMACSecret) {
-			continue
+		if v.usable(secret) {
+			proved |= anyEqual(v.sum(secret, stamp, d.Body), given)
 		}
-		mac := hmac.New(sha256.New, []byte(secret.Reveal()))
-		if v.timed() {
-			mac.Write([]byte(v.Lead + stamp + v.Join))
-		}
-		mac.Write(d.Body)
-		proved |= anyEqual(mac.Sum(nil), given)
 	}
 	return signatureError(proved)
+}
+
+// usable says whether a secret is long enough to prove anything.
+func (v HMACVerifier) usable(secret Secret) bool {
+	return len(secret.Reveal()) >= max(cmp.Or(v.MinSecret, 16), minHMACSecret)
+}
+
+// sum is the signature of a body, and of a time where one is signed.
+func (v HMACVerifier) sum(secret Secret, stamp string, body []byte) []byte {
+	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
+	if v.timed() {
+		mac.Write([]byte(v.Lead + stamp + v.Join))
+	}
+	mac.Write(body)
+	return mac.Sum(nil)
 }
 
 // Proof implements Verifier.

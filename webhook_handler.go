@@ -211,8 +211,7 @@ func (in *intake) answer(ctx context.Context, err error) {
 	}
 	header := in.w.Header()
 	if err == nil {
-		s.observe(withDelivery(ctx, in.entry.stored.ID), WebhookReceived{Ref: in.endpoint.integration.Ref, Provider: in.endpoint.integration.Provider, DeliveryID: in.entry.stored.ID,
-			Duplicate: in.entry.duplicate, Bytes: len(in.body), Duration: time.Since(in.received)})
+		in.observeReceived(ctx)
 		header["Content-Length"] = zeroLength
 		in.w.WriteHeader(max(in.endpoint.terms.Success, http.StatusOK))
 		return
@@ -242,6 +241,12 @@ func (in *intake) answer(ctx context.Context, err error) {
 	}
 	header["Content-Length"] = zeroLength
 	in.w.WriteHeader(r.status)
+}
+
+// observeReceived tells of a delivery that is durable.
+func (in *intake) observeReceived(ctx context.Context) {
+	in.service.observe(withDelivery(ctx, in.entry.stored.ID), WebhookReceived{Ref: in.endpoint.integration.Ref, Provider: in.endpoint.integration.Provider,
+		DeliveryID: in.entry.stored.ID, Duplicate: in.entry.duplicate, Bytes: len(in.body), Duration: time.Since(in.received)})
 }
 
 var zeroLength = []string{"0"}

@@ -49,6 +49,8 @@ var (
 	_ enlace.BatchPusher        = Adapter{}
 	_ enlace.WebhookReceiver    = Adapter{}
 	_ enlace.WebhookRegistrar   = Adapter{}
+	_ enlace.WebhookSampler     = Adapter{}
+	_ enlace.WebhookInspector   = Adapter{}
 	_ enlace.EventPoller        = Adapter{}
 	_ enlace.MetadataDescriber  = Adapter{}
 	_ enlace.HealthChecker      = Adapter{}

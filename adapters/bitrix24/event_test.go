@@ -72,10 +72,16 @@ func live(t *testing.T, options bitrix24test.Options, run func(h *host, box *let
 func TestEventsOfAPortal(t *testing.T) {
 	live(t, bitrix24test.Options{SmartTypes: []bitrix24test.SmartType{{EntityTypeID: 128, ID: 3}}}, func(h *host, box *letterbox) {
 		a, secret := bitrix24.Adapter{}, h.portal.ApplicationToken()
+		if there, err := a.WebhookRegistered(h.t.Context(), h.conn(), target); there || err != nil {
+			h.t.Errorf("registered before: %v, %v", there, err)
+		}
 		for range 2 {
 			if err := a.EnsureWebhook(h.t.Context(), h.conn(), target, enlace.NewSecret(secret)); err != nil {
 				h.t.Fatal(err)
 			}
+		}
+		if there, err := a.WebhookRegistered(h.t.Context(), h.conn(), target); !there || err != nil {
+			h.t.Errorf("registered: %v, %v", there, err)
 		}
 		types := map[string]int{"contacts": bitrix24test.Contact, "companies": bitrix24test.Company, "deals": bitrix24test.Deal, "leads": bitrix24test.Lead, "dynamic_128": 128, "dynamic_31": bitrix24test.SmartInvoice}
 		for entity, id := range types {
@@ -192,6 +198,7 @@ func TestEventsNeedAnApplication(t *testing.T) {
 		a := bitrix24.Adapter{}
 		for name, err := range map[string]error{
 			"ensure": a.EnsureWebhook(ctx, c, target, enlace.NewSecret("x")), "remove": a.RemoveWebhook(ctx, c, target),
+			"registered":  second(a.WebhookRegistered(ctx, c, target)),
 			"unsubscribe": bitrix24.Unsubscribe(ctx, c, target, "ONCRMDEALADD"),
 			"offline":     bitrix24.SubscribeOffline(ctx, c, "ONCRMDEALADD"), "reserve": second(bitrix24.ReserveOffline(ctx, c, 0)),
 			"list": second(bitrix24.ListOffline(ctx, c)), "clear": bitrix24.ClearOffline(ctx, c, "x"), "reserved": second(bitrix24.ReservedOffline(ctx, c)),

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ type route struct {
 //	DELETE /v1/{entity}/{id}                    delete
 //	POST   /v1/batch                            up to 50 of these writes
 //	GET    /v1/me                               health
-//	PUT    /v1/webhooks, DELETE /v1/webhooks?url=
+//	GET    /v1/webhooks, PUT /v1/webhooks, DELETE /v1/webhooks?url=
 //	GET    /oauth/authorize, POST /oauth/token, POST /session
 func routeOf(r *http.Request) route {
 	segments := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
@@ -60,7 +61,7 @@ func routeOf(r *http.Request) route {
 		return route{op: OpBatch}
 	case "GET /v1/me":
 		return route{op: OpHealth}
-	case "PUT /v1/webhooks", "DELETE /v1/webhooks":
+	case "GET /v1/webhooks", "PUT /v1/webhooks", "DELETE /v1/webhooks":
 		return route{op: OpWebhooks}
 	}
 	if segments[0] != "v1" || len(segments) < 2 {
@@ -293,8 +294,11 @@ func resultOf(w write, a answer) written {
 	return written{Status: a.status, ID: body.ID, Record: a.body}
 }
 
-// register adds or removes the target of webhooks.
+// register adds or removes the target of webhooks, or lists them.
 func (p *Provider) register(v visit) answer {
+	if v.Method == http.MethodGet {
+		return reply(http.StatusOK, map[string][]string{"urls": slices.Sorted(maps.Keys(p.webhooks))})
+	}
 	if v.Method == http.MethodDelete {
 		target := v.URL.Query().Get("url")
 		if _, ok := p.webhooks[target]; ok {

@@ -48,6 +48,8 @@ var (
 	_ enlace.WebhookReceiver    = Adapter{}
 	_ enlace.WebhookRegistrar   = Adapter{}
 	_ enlace.WebhookChallenger  = Adapter{}
+	_ enlace.WebhookSampler     = Adapter{}
+	_ enlace.WebhookInspector   = Adapter{}
 	_ enlace.HealthChecker      = Adapter{}
 	_ enlace.Authenticator      = Adapter{}
 	_ enlace.Classifier         = Adapter{}

@@ -79,6 +79,9 @@ func TestRegistrar(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if there, err := (fake.Adapter{}).WebhookRegistered(t.Context(), c, target); !there || err != nil {
+		t.Errorf("registered: %v, %v", there, err)
+	}
 	if got := strings.Join(p.Webhooks(), " "); got != target || p.Effects(fake.OpWebhooks) != 1 {
 		t.Errorf("targets %s, changed %d times", got, p.Effects(fake.OpWebhooks))
 	}
@@ -95,6 +98,9 @@ func TestRegistrar(t *testing.T) {
 		if err := (fake.Adapter{}).RemoveWebhook(t.Context(), c, target); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if there, err := (fake.Adapter{}).WebhookRegistered(t.Context(), c, target); there || err != nil {
+		t.Errorf("still registered: %v, %v", there, err)
 	}
 	if len(p.Webhooks()) != 0 || verify(target, secret) == nil {
 		t.Error("the target is still registered")

@@ -20,6 +20,8 @@ var (
 	_ enlace.Pusher            = CRM{}
 	_ enlace.WebhookReceiver   = CRM{}
 	_ enlace.WebhookRegistrar  = CRM{}
+	_ enlace.WebhookSampler    = CRM{}
+	_ enlace.WebhookInspector  = CRM{}
 	_ enlace.HealthChecker     = CRM{}
 	_ enlace.Classifier        = CRM{}
 	_ enlace.MetadataDescriber = CRM{}

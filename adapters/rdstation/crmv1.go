@@ -22,6 +22,8 @@ var (
 	_ enlace.WebhookReceiver   = CRMv1{}
 	_ enlace.WebhookRegistrar  = CRMv1{}
 	_ enlace.WebhookChallenger = CRMv1{}
+	_ enlace.WebhookSampler    = CRMv1{}
+	_ enlace.WebhookInspector  = CRMv1{}
 	_ enlace.HealthChecker     = CRMv1{}
 	_ enlace.Classifier        = CRMv1{}
 )

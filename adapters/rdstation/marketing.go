@@ -19,6 +19,8 @@ var (
 	_ enlace.WebhookReceiver   = (*Marketing)(nil)
 	_ enlace.WebhookRegistrar  = (*Marketing)(nil)
 	_ enlace.WebhookChallenger = (*Marketing)(nil)
+	_ enlace.WebhookSampler    = (*Marketing)(nil)
+	_ enlace.WebhookInspector  = (*Marketing)(nil)
 	_ enlace.HealthChecker     = (*Marketing)(nil)
 	_ enlace.Authenticator     = (*Marketing)(nil)
 	_ enlace.Classifier        = (*Marketing)(nil)

@@ -91,6 +91,15 @@ func newReceiver(t *testing.T, adapter enlace.WebhookReceiver) *receiver {
 	return &receiver{t: t, adapter: adapter, secret: enlace.NewSecret("c4n4ry-w3bh00k-s3cr3t"), status: http.StatusOK}
 }
 
+// registered fails unless the adapter tells of its subscriptions what is true.
+func registered(t *testing.T, a enlace.IntegrationAdapter, c *enlace.Conn, want bool) {
+	t.Helper()
+	inspector, _ := enlace.As[enlace.WebhookInspector](a)
+	if got, err := inspector.WebhookRegistered(t.Context(), c, target); got != want || err != nil {
+		t.Errorf("registered: %v, %v, want %v", got, err, want)
+	}
+}
+
 // TestMarketingWebhooks registers, is delivered to, changes the secret and removes
 // (T37, T39, T40).
 func TestMarketingWebhooks(t *testing.T) {
@@ -107,6 +116,7 @@ func TestMarketingWebhooks(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			registered(t, m, c, true)
 			s := account.Stats().Routes
 			if r.seen().challenges != 2 || s["POST /integrations/webhooks"].Requests != 2 || s["PUT /integrations/webhooks/{uuid}"].Requests != 0 {
 				t.Errorf("%d validation calls, %+v", r.seen().challenges, s)
@@ -146,6 +156,7 @@ func TestMarketingWebhooks(t *testing.T) {
 			if err := m.RemoveWebhook(ctx, c, target); err != nil {
 				t.Errorf("nothing to remove: %v", err)
 			}
+			registered(t, m, c, false)
 			account.Convert(email, "orcamento", nil)
 			account.Wait()
 			if len(r.seen().events) != 3 {
@@ -301,6 +312,7 @@ func TestDeliveriesThatAreNone(t *testing.T) {
 func TestCRMWebhooks(t *testing.T) {
 	for name, test := range map[string]struct {
 		adapter interface {
+			enlace.IntegrationAdapter
 			enlace.WebhookReceiver
 			enlace.WebhookRegistrar
 		}
@@ -321,6 +333,7 @@ func TestCRMWebhooks(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			registered(t, test.adapter, c, true)
 			if n := account.Stats().Routes["POST"+test.route].Requests; n != test.hooks {
 				t.Errorf("%d subscriptions", n)
 			}
@@ -356,6 +369,7 @@ func TestCRMWebhooks(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			registered(t, test.adapter, c, false)
 			account.PutCRM(rdstationtest.CRMDeals, map[string]any{"name": "Forno"})
 			account.Wait()
 			if len(r.seen().events) != 4 {

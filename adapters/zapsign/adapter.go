@@ -60,6 +60,7 @@ var (
 	_ enlace.Pusher           = Adapter{}
 	_ enlace.WebhookReceiver  = Adapter{}
 	_ enlace.WebhookRegistrar = Adapter{}
+	_ enlace.WebhookSampler   = Adapter{}
 	_ enlace.HealthChecker    = Adapter{}
 	_ enlace.Authenticator    = Adapter{}
 	_ enlace.Classifier       = Adapter{}
