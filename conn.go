@@ -142,6 +142,10 @@ func (c *Conn) Send(ctx context.Context, call Call) (Response, error) {
 }
 
 func (c *Conn) send(ctx context.Context, req transport.Request) (transport.Response, error) {
+	if ctx.Value(readingOnlyKey{}) != nil && !reads(req) {
+		return transport.Response{}, &Error{Provider: c.provider, Op: req.Label, Kind: ErrUnsupported, Outcome: OutcomeNotRun,
+			Message: "a dry run makes no request that may write; mark what reads by POST as Idempotent"}
+	}
 	if err := c.refreshIfExpired(ctx); err != nil {
 		return transport.Response{}, err
 	}
@@ -150,6 +154,23 @@ func (c *Conn) send(ctx context.Context, req transport.Request) (transport.Respo
 		c.noteAccepted(ctx)
 	}
 	return resp, err
+}
+
+type readingOnlyKey struct{}
+
+// readingOnly makes a context in which requests that may write are refused.
+func readingOnly(ctx context.Context) context.Context {
+	return context.WithValue(ctx, readingOnlyKey{}, true)
+}
+
+// reads says whether a request is a read, as far as its adapter tells.
+func reads(req transport.Request) bool {
+	switch req.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return true
+	default:
+		return req.Method == http.MethodPost && req.Idempotent
+	}
 }
 
 // Download gets a file from an address that the provider has told, such as a link

@@ -107,6 +107,9 @@ func (p *entityPull) pullFrom(ctx context.Context, start Cursor) error {
 	if !p.began.IsZero() {
 		lane = LaneBackfill
 	}
+	if o.DryRun {
+		ctx = readingOnly(ctx)
+	}
 	for page, err := range p.run.conn.pages(WithLane(ctx, lane), req) {
 		if err != nil {
 			return err
@@ -155,7 +158,13 @@ func (p *entityPull) acceptPage(ctx context.Context, page Page, cut bool) error 
 	if !cut {
 		next = p.behind(page)
 	}
-	if !r.options.DryRun {
+	if r.options.DryRun {
+		batch, err := p.track(ctx, page.Records)
+		if err != nil {
+			return err
+		}
+		p.accepted(batch, Changes{}, nil)
+	} else {
 		records, err := p.free(ctx, page.Records)
 		if err != nil {
 			return err

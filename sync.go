@@ -42,8 +42,10 @@ type SyncOptions struct {
 	// run goes on behind them.
 	Limit int `json:"limit,omitempty"`
 	// DryRun reads without giving anything to the sink and without moving a
-	// checkpoint; the result says what would have been read. No run is recorded. A
-	// push writes nothing anywhere, and the result has a Plan of what it would write.
+	// checkpoint; the result says what would have been read, and how much of it is new,
+	// changed or the same by the states of records. No run is recorded. An adapter that
+	// sends something while it reads that is no read ([Call.Idempotent]) is refused it.
+	// A push writes nothing anywhere, and the result has a Plan of what it would write.
 	DryRun bool `json:"dry_run,omitempty"`
 	// Untracked keeps no state of single records: the sink gets what has not changed
 	// too, and deletions that the provider does not tell are not found.

@@ -323,7 +323,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 	o.DryRun = true
 	for range 2 {
 		result, err := h.Sync(t.Context(), in.Ref, o)
-		if r := result.Entities["companies"]; err != nil || !result.Complete || r.Read != 25 || r.Created != 0 || r.Pages != 3 {
+		if r := result.Entities["companies"]; err != nil || !result.Complete || r.Read != 25 || r.Created != 25 || r.Pages != 3 {
 			t.Errorf("%+v, %v", result, err)
 		}
 	}
