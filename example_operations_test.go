@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/fake"
+	"github.com/enlace-go/enlace/store/memory"
 )
 
 func ExampleWithActor() {
@@ -163,4 +165,43 @@ func ExampleService_EraseTenant() {
 	}
 	fmt.Println(report.Rows["integrations"], report.Rows["credentials"], report.Rows["audit"])
 	// Output: 1 1 3
+}
+
+// Somebody asks why the provider's deliveries do not arrive: deliver one yourself, with
+// the stored secret, and look at which step it fails; then with another secret.
+func ExampleService_TestWebhook() {
+	key, err := enlace.ParseKey(enlace.GenerateKey())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	keys, err := enlace.NewKeyring(key)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	provider := fake.New(fake.Options{})
+	service, err := enlace.New(enlace.Config{Registry: enlace.NewRegistry(provider.Adapter()), Transport: provider, Store: memory.New(), Keys: keys})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	in, err := service.Create(ctx, enlace.NewIntegration{Provider: fake.Name, Credential: new(provider.APIKey())})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, test := range []enlace.WebhookTest{{Type: "deal.updated", Record: "7"}, {Fault: enlace.FaultWrongProof}} {
+		report, err := service.TestWebhook(ctx, in.Ref, test)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		last := report.Steps[len(report.Steps)-1]
+		fmt.Println(report.OK, report.Status, last.Name, last.Reason, len(report.Events))
+	}
+	// Output:
+	// true 200 events  1
+	// true 401 proof proof_mismatch 0
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ const (
 )
 
 // testKinds are what the console can do, in the order in which it shows them.
-var testKinds = []string{"health", "auth", "sync", "validate"}
+var testKinds = []string{"health", "auth", "sync", "webhook.inbound", "webhook.outbound", "validate"}
 
 // test is one run of the console: an object on the server, so that closing the
 // page does not stop it and its address can be passed on.
@@ -35,6 +36,7 @@ type test struct {
 	provider               string
 	entities               []string
 	limit                  int
+	webhook                enlace.WebhookTest
 	cancel                 context.CancelFunc
 
 	mu       sync.Mutex
@@ -48,6 +50,7 @@ type test struct {
 	failure  string // KindLabel
 	message  string // of the failure, redacted
 	entity   []entityRow
+	report   *enlace.WebhookReport // of a test of webhooks
 }
 
 type testStep struct {
@@ -56,6 +59,7 @@ type testStep struct {
 	Elapsed time.Duration
 	Detail  string
 	Kind    string // KindLabel of the failure
+	Reason  string // of a test of webhooks: key of the catalog's "reason.…"
 }
 
 // testLine is a line of a test's log.
@@ -151,12 +155,13 @@ type testRequest struct {
 	unsaved     enlace.ConnectionTest
 	entities    []string
 	limit       int
+	webhook     enlace.WebhookTest
 }
 
 // startTest begins a test and returns it. It goes on when the request has ended.
 func (a *Admin) startTest(ctx context.Context, c *call, want testRequest) (*test, error) {
 	n := &test{id: "run_" + rand.Text(), tenant: c.access.Tenant, user: c.access.User, kind: want.kind, state: "running", started: time.Now(),
-		provider: want.unsaved.Provider, entities: want.entities, limit: cmp.Or(want.limit, simulationLimit)}
+		provider: want.unsaved.Provider, entities: want.entities, limit: cmp.Or(want.limit, simulationLimit), webhook: want.webhook}
 	if want.integration != "" {
 		in, err := a.service.Get(ctx, c.integrationRef(want.integration))
 		if err != nil {
@@ -171,6 +176,9 @@ func (a *Admin) startTest(ctx context.Context, c *call, want testRequest) (*test
 	}
 	if reason := cannotTest(adapter, n.kind); reason != "" {
 		return nil, newProblem(c, "capability_unsupported")
+	}
+	if n.webhook.Keep && !c.may(GrantReplay) {
+		return nil, newProblem(c, "forbidden")
 	}
 	if err := a.tests.add(c, n); err != nil {
 		return nil, err
@@ -192,15 +200,26 @@ func cannotTest(adapter enlace.IntegrationAdapter, kind string) string {
 	if kind == "sync" && !enlace.CapabilitiesOf(adapter).Has(enlace.CanPull) {
 		return "console.cannot.pull"
 	}
+	if strings.HasPrefix(kind, "webhook.") && !enlace.CapabilitiesOf(adapter).Has(enlace.CanReceiveWebhooks) {
+		return "console.cannot.webhook"
+	}
 	return ""
 }
 
 func (a *Admin) carryOut(ctx context.Context, n *test, want testRequest) {
 	n.log("info", "test "+n.kind+" of "+n.provider)
 	var err error
+	defer func() {
+		if cause := recover(); cause != nil { // of the adapter
+			a.logger.Error("a test panicked", "provider", n.provider, "kind", n.kind, "panic", cause, "stack", string(debug.Stack()))
+			n.end(ctx, &enlace.Error{Provider: n.provider, Op: "test", Kind: enlace.ErrProtocol, Message: "the adapter panicked"})
+		}
+	}()
 	switch n.kind {
 	case "sync":
 		err = a.simulate(ctx, n)
+	case "webhook.inbound", "webhook.outbound":
+		err = a.testWebhook(ctx, n)
 	case "validate":
 		err = n.step("settings", func() (string, error) { return "", a.service.Validate(ctx, want.unsaved) })
 	default:
@@ -289,7 +308,7 @@ func (n *test) end(ctx context.Context, err error) {
 	n.finished = time.Now()
 	switch {
 	case err == nil:
-		n.state, n.verdict = "succeeded", "verdict."+n.kind
+		n.state, n.verdict = n.outcome()
 	case errors.Is(ctx.Err(), context.Canceled):
 		n.state, n.verdict = "canceled", "verdict.canceled"
 	default:
@@ -315,6 +334,8 @@ type testView struct {
 	Requests                 []requestTiming
 	Entities                 []entityRow
 	Limit                    int
+	Webhook                  enlace.WebhookTest
+	Report                   *enlace.WebhookReport
 	Running                  bool
 }
 
@@ -324,7 +345,11 @@ func (n *test) view() testView {
 	v := testView{ID: n.id, Kind: n.kind, Provider: n.provider, User: n.user, Integration: n.integration.ID, Name: cmp.Or(n.integration.Name, n.provider),
 		State: n.state, Verdict: n.verdict, Failure: n.failure, Message: n.message, Started: n.started, Finished: n.finished,
 		Steps: slices.Clone(n.steps), Lines: slices.Clone(n.lines), Requests: slices.Clone(n.requests), Entities: slices.Clone(n.entity), Limit: n.limit,
-		Running: n.state == "running"}
+		Webhook: n.webhook, Report: n.report, Running: n.state == "running"}
+	v.Webhook.Body = "" // what somebody has pasted may hold anything; the report has it redacted
+	if n.report != nil && n.webhook.Body != "" {
+		v.Webhook.Body = n.report.Body
+	}
 	end := n.finished
 	if end.IsZero() {
 		end = time.Now()
@@ -347,6 +372,17 @@ func curlBody(v testView) string {
 		body["limit"] = v.Limit
 	case "health", "auth":
 		body["kind"] = v.Kind
+	case "webhook.inbound", "webhook.outbound":
+		body["direction"] = strings.TrimPrefix(v.Kind, "webhook.")
+		for name, value := range map[string]string{"type": v.Webhook.Type, "record": v.Webhook.Record, "fault": string(v.Webhook.Fault),
+			"payload": v.Webhook.Body, "contentType": v.Webhook.ContentType} {
+			if value != "" {
+				body[name] = value
+			}
+		}
+		if v.Webhook.Keep {
+			body["keep"] = true
+		}
 	}
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -355,11 +391,24 @@ func curlBody(v testView) string {
 	return string(text)
 }
 
+// curlPath is where the API makes the same test.
+func curlPath(kind string) string {
+	switch kind {
+	case "sync", "validate":
+		return kind
+	case "webhook.inbound", "webhook.outbound":
+		return "webhook"
+	default:
+		return "test"
+	}
+}
+
 type consoleData struct {
 	Integrations []enlace.Integration
 	Chosen       *enlace.Integration
 	Kinds        []consoleKind
 	Entities     []enlace.Entity
+	Webhooks     *webhookOptions // nil if the adapter takes none
 	Limit        int
 	History      []testView
 	Problem      *problem
@@ -397,6 +446,7 @@ func (a *Admin) showConsole(w http.ResponseWriter, r *http.Request, c *call, cho
 		if err != nil {
 			return err
 		}
+		data.Webhooks = webhookOptionsOf(adapter, c)
 		for i, kind := range testKinds {
 			data.Kinds = append(data.Kinds, consoleKind{Name: kind, Reason: cannotTest(adapter, kind), First: i == 0})
 		}
@@ -419,6 +469,12 @@ func (a *Admin) runTest(w http.ResponseWriter, r *http.Request, c *call) error {
 		return problemOf(c, err)
 	}
 	want := testRequest{kind: r.PostForm.Get("kind"), integration: r.PostForm.Get("integration"), entities: r.PostForm["entity"], limit: numberOf(r.PostForm.Get("limit"))}
+	if want.kind == "webhook.inbound" {
+		want.webhook = webhookTestOf(r)
+	}
+	if old, ok := a.tests.find(c.access.Tenant, r.PostForm.Get("again")); ok && old.kind == want.kind && old.integration.ID == want.integration {
+		want.entities, want.limit, want.webhook = old.entities, old.limit, old.webhook
+	}
 	if want.integration == "" || !slices.Contains(testKinds, want.kind) || want.limit < 0 || want.limit > 500 {
 		return newProblem(c, "validation_failed")
 	}
@@ -436,6 +492,7 @@ func (a *Admin) runTest(w http.ResponseWriter, r *http.Request, c *call) error {
 
 type testData struct {
 	testView
+	Root     string
 	Median   time.Duration // of earlier ones of the same kind
 	Earlier  int
 	Other    *testView // to compare with
@@ -448,7 +505,7 @@ func (a *Admin) testPage(w http.ResponseWriter, r *http.Request, c *call) error 
 	if !ok {
 		return newProblem(c, "not_found")
 	}
-	data := testData{testView: n.view()}
+	data := testData{testView: n.view(), Root: c.mount.root}
 	data.Curl = curlBody(data.testView)
 	var times []time.Duration
 	for _, other := range a.tests.list(c.access.Tenant, data.Integration, 40) {

@@ -165,3 +165,23 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 }
+
+// TestConsoleWords: every test, fault and verdict of the console has its words.
+func TestConsoleWords(t *testing.T) {
+	keys := []string{"verdict.canceled"}
+	for _, kind := range testKinds {
+		keys = append(keys, "test."+kind, "test."+kind+".effect", "verdict."+kind)
+	}
+	for _, kind := range []string{"webhook.inbound", "webhook.outbound"} {
+		keys = append(keys, "verdict."+kind+".failed")
+	}
+	keys = append(keys, "verdict.webhook.inbound.noticed", "verdict.webhook.inbound.kept")
+	for _, fault := range webhookFaults {
+		keys = append(keys, "hook.fault."+string(fault), "hook.cannot."+string(fault))
+	}
+	for _, key := range keys {
+		if catalogs[english][key] == "" {
+			t.Errorf("%s is not in the catalog", key)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -17,7 +18,7 @@ const syncWait = 10 * time.Second
 // runBody is a test, or a sync, as the API shows it.
 type runBody struct {
 	ID            string              `json:"id"`
-	Kind          string              `json:"kind" enum:"health,auth,sync,validate"`
+	Kind          string              `json:"kind" enum:"health,auth,sync,validate,webhook.inbound,webhook.outbound"`
 	IntegrationID string              `json:"integrationId,omitempty"`
 	Provider      string              `json:"provider"`
 	State         string              `json:"state" enum:"queued,running,succeeded,failed,canceled,timed_out"`
@@ -29,6 +30,7 @@ type runBody struct {
 	Steps         []stepBody          `json:"steps,omitempty"`
 	Requests      []requestBody       `json:"requests,omitempty"`
 	Entities      map[string]readBody `json:"entities,omitempty"`
+	Webhook       *webhookBody        `json:"webhook,omitempty"`
 	Problem       *runProblem         `json:"problem,omitempty"`
 }
 
@@ -37,7 +39,7 @@ type stepBody struct {
 	State      string  `json:"state" enum:"ok,failed,skipped,running"`
 	DurationMS float64 `json:"durationMs"`
 	Detail     string  `json:"detail,omitempty"`
-	Code       string  `json:"code,omitempty"`
+	Code       string  `json:"code,omitempty" doc:"Kind of the failure, or what a test of webhooks has found"`
 }
 
 type requestBody struct {
@@ -76,7 +78,7 @@ func (v testView) body(t translator) runBody {
 		b.FinishedAt = &finished
 	}
 	for _, s := range v.Steps {
-		b.Steps = append(b.Steps, stepBody{s.Name, s.State, milliseconds(s.Elapsed), s.Detail, s.Kind})
+		b.Steps = append(b.Steps, stepBody{s.Name, s.State, milliseconds(s.Elapsed), s.Detail, cmp.Or(s.Kind, s.Reason)})
 	}
 	for _, r := range v.Requests {
 		timing := map[string]float64{}
@@ -86,6 +88,10 @@ func (v testView) body(t translator) runBody {
 		b.Requests = append(b.Requests, requestBody{r.Op, r.Method, r.Status, r.Attempt, milliseconds(r.Total), timing})
 	}
 	b.Entities = readBodies(v.Entities)
+	b.Webhook = webhookBodyOf(v.Report)
+	if v.State == "failed" {
+		b.Problem = v.failedStep(t)
+	}
 	if v.Failure != "" {
 		b.Problem = &runProblem{v.Failure, t.optional("kind."+v.Failure, v.Failure), v.Message}
 	}
@@ -165,6 +171,16 @@ func (api *api) testOperations() {
 			n, err := api.startTest(ctx, c, want)
 			if err != nil {
 				return nil, providerProblem(c, err)
+			}
+			return api.await(ctx, c, n, in.Prefer)
+		})
+
+	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/webhook", OperationID: "testWebhook", Summary: "Test webhooks: a delivery to an integration, or whether its provider's would arrive", Tags: []string{"tests"},
+		Description: "A test delivery is proved with the stored secret, which nobody gets to see, and taken by the steps of the webhook handler. Unless keep is true it has no effect."},
+		func(ctx context.Context, c *call, in *webhookInput) (*runAnswer, error) {
+			n, err := api.startTest(ctx, c, in.request())
+			if err != nil {
+				return nil, err
 			}
 			return api.await(ctx, c, n, in.Prefer)
 		})
