@@ -9,6 +9,7 @@ require (
 	github.com/enlace-go/enlace/admin v0.0.0
 	github.com/enlace-go/enlace/store/postgres v0.0.0
 	github.com/enlace-go/enlace/store/sqlite v0.0.0
+	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0
 )
 

@@ -41,6 +41,7 @@ type provider struct {
 	spentAt time.Time     // when refresh-(n-1) was spent
 	posts   int
 	revoked bool
+	stale   bool // no access token is good before the next one is issued
 }
 
 func newProvider(t *testing.T, delay, window time.Duration) *provider {
@@ -57,6 +58,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	given := r.PostFormValue("refresh_token")
 	p.mu.Lock()
 	p.posts++
+	p.stale = false
 	switch {
 	case p.revoked:
 	case given == fmt.Sprintf("refresh-%d", p.n):
@@ -91,7 +93,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 
 func (p *provider) things(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
-	good := r.Header.Get("Authorization") == fmt.Sprintf("Bearer access-%d", p.n) && !p.revoked
+	good := r.Header.Get("Authorization") == fmt.Sprintf("Bearer access-%d", p.n) && !p.revoked && !p.stale
 	p.mu.Unlock()
 	if !good {
 		w.WriteHeader(http.StatusUnauthorized)

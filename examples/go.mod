@@ -5,7 +5,9 @@ go 1.26.0
 require (
 	github.com/enlace-go/enlace v0.0.0
 	github.com/enlace-go/enlace/admin v0.0.0
+	github.com/enlace-go/enlace/store/postgres v0.0.0
 	github.com/enlace-go/enlace/store/sqlite v0.0.0
+	github.com/jackc/pgx/v5 v5.12.0
 )
 
 require (
@@ -16,6 +18,9 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mfridman/interpolate v0.0.2 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
@@ -26,6 +31,7 @@ require (
 	golang.org/x/oauth2 v0.37.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	modernc.org/libc v1.80.1 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
@@ -36,5 +42,6 @@ require (
 replace (
 	github.com/enlace-go/enlace => ../
 	github.com/enlace-go/enlace/admin => ../admin
+	github.com/enlace-go/enlace/store/postgres => ../store/postgres
 	github.com/enlace-go/enlace/store/sqlite => ../store/sqlite
 )

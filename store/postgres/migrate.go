@@ -26,7 +26,16 @@ const VersionTable = "schema_version"
 var ErrSchema = errors.New("the tables have a newer schema than this version knows")
 
 //go:embed migrations/*.sql
-var migrations embed.FS
+var embedded embed.FS
+
+// ownMigrations are those of this release.
+func ownMigrations() fs.FS {
+	files, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		panic(err) // the name is a constant and valid
+	}
+	return files
+}
 
 // Migrations returns the migrations for a schema in goose's format; empty is
 // DefaultSchema. A host that migrates its databases itself makes the schema and
@@ -41,17 +50,19 @@ func Migrations(schema string) (fs.FS, error) {
 	if err := checkSchema(schema); err != nil {
 		return nil, err
 	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return nil, err
-	}
-	if schema == DefaultSchema {
-		return files, nil
-	}
-	return schemaFS{files, schema}, nil
+	return schemaFS{ownMigrations(), schema}, nil
 }
 
-// schemaFS are the migrations with another schema's name in them.
+// lockTimeout bounds how long a migration waits for a table that is in use: whoever
+// wants the table after it waits behind it, so it gives up and tries again.
+const lockTimeout = 2 * time.Second
+
+// beginning is how the migrations in a transaction begin. SET LOCAL has no effect in
+// the others.
+var beginning = strings.NewReplacer("-- +goose Up\n", fmt.Sprintf("-- +goose Up\nSET LOCAL lock_timeout = %d;\n", lockTimeout.Milliseconds()))
+
+// schemaFS are migrations as they are applied: with the schema's name and a bound of
+// the time for which they hold others up.
 type schemaFS struct {
 	fs.FS
 	schema string
@@ -66,7 +77,11 @@ func (f schemaFS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return schemaFile{file, strings.NewReader(withSchema(f.schema, string(text)))}, nil
+	sql := withSchema(f.schema, string(text))
+	if !strings.Contains(sql, "-- +goose NO TRANSACTION") {
+		sql = beginning.Replace(sql)
+	}
+	return schemaFile{file, strings.NewReader(sql)}, nil
 }
 
 type schemaFile struct {
@@ -119,15 +134,11 @@ func (s *Store) applyAll(ctx context.Context, db *sql.DB) error {
 	if err := s.createSchema(ctx); err != nil {
 		return err
 	}
-	files, err := Migrations(s.schema)
-	if err != nil {
-		return err
-	}
 	versions, err := database.NewStore(database.DialectPostgres, withSchema(s.schema, DefaultSchema+"."+VersionTable))
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectCustom, db, files,
+	provider, err := goose.NewProvider(goose.DialectCustom, db, schemaFS{s.migrations, s.schema},
 		goose.WithStore(versionStore{versions}), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
@@ -183,7 +194,7 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 	if err != nil || len(rows) == 0 {
 		return 0, 0, err
 	}
-	names, err := fs.Glob(migrations, "migrations/*.sql")
+	names, err := fs.Glob(s.migrations, "*.sql")
 	if err != nil || len(names) == 0 {
 		return rows[0], 0, failed("schema version", err)
 	}

@@ -21,6 +21,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 	"time"
@@ -77,6 +78,8 @@ type Store struct {
 	schema string
 	mode   pgx.QueryExecMode
 	lease  time.Duration
+
+	migrations fs.FS // in goose's format, for DefaultSchema
 }
 
 // shared are the concerns whose statements all SQL stores have in common.
@@ -132,13 +135,18 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 // New is Open for a host that has a pool already. The pool stays the host's:
 // Close leaves it open. Its connections need no particular settings.
 func New(ctx context.Context, pool *pgxpool.Pool, o Options) (*Store, error) {
+	return newStore(ctx, pool, o, ownMigrations())
+}
+
+// newStore is New with the migrations of this release, or of another one.
+func newStore(ctx context.Context, pool *pgxpool.Pool, o Options, migrations fs.FS) (*Store, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
 	if pool == nil {
 		return nil, fmt.Errorf("postgres: open: %w: the pool is nil", enlace.ErrInvalid)
 	}
-	s := &Store{pool: pool, schema: o.Schema, mode: o.ExecMode, lease: o.Lease}
+	s := &Store{pool: pool, schema: o.Schema, mode: o.ExecMode, lease: o.Lease, migrations: migrations}
 	s.shared = sqlstore.New(sharedDatabase{s})
 	var encoding string
 	if err := s.row(ctx, "open", []any{&encoding}, `SELECT getdatabaseencoding()::text`); err != nil {
