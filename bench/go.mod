@@ -6,6 +6,7 @@ require (
 	github.com/enlace-go/enlace v0.0.0
 	github.com/enlace-go/enlace/store/postgres v0.0.0
 	github.com/enlace-go/enlace/store/sqlite v0.0.0
+	github.com/jackc/pgx/v5 v5.12.0
 )
 
 require (
@@ -17,7 +18,6 @@ require (
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
-	github.com/jackc/pgx/v5 v5.12.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mfridman/interpolate v0.0.2 // indirect

@@ -28,6 +28,7 @@ var roles = map[string]func(ctx context.Context, e environment) error{
 	"changer":  changer,
 	"worker":   worker,
 	"callers":  callers,
+	"leading":  leading,
 	"pusher":   pushChild,
 	"rotator":  rotator,
 	"receiver": receiver,

@@ -1,5 +1,33 @@
 package postgres
 
+import (
+	"context"
+	"io/fs"
+	"testing/fstest"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// NewNext is New in a later release, which has further migrations.
+func NewNext(ctx context.Context, pool *pgxpool.Pool, o Options, further map[string]string) (*Store, error) {
+	files := fstest.MapFS{}
+	for name, text := range further {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	own, err := fs.Glob(ownMigrations(), "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range own {
+		data, err := fs.ReadFile(ownMigrations(), name)
+		if err != nil {
+			return nil, err
+		}
+		files[name] = &fstest.MapFile{Data: data}
+	}
+	return newStore(ctx, pool, o, files)
+}
+
 // Schema is where the store's tables are.
 func (s *Store) Schema() string { return s.schema }
 

@@ -54,7 +54,8 @@ func Migrations(schema string) (fs.FS, error) {
 }
 
 // lockTimeout bounds how long a migration waits for a table that is in use: whoever
-// wants the table after it waits behind it, so it gives up and tries again.
+// wants the table after it waits behind it, so it gives up and tries again. Autovacuum
+// gives way after a second (deadlock_timeout).
 const lockTimeout = 2 * time.Second
 
 // beginning is how the migrations in a transaction begin. SET LOCAL has no effect in
