@@ -116,7 +116,7 @@ func (l *load) deliver(ctx context.Context, a *account, e enlace.Event) bool {
 			}
 		}
 		l.again.Add(1)
-		if pause(ctx, 10*time.Millisecond) != nil {
+		if pause(ctx, 50*time.Millisecond) != nil {
 			break
 		}
 	}
@@ -150,10 +150,11 @@ func (l *load) pullOne(ctx context.Context, a *account) error {
 			run, err = l.service.StartSync(ctx, a.ref, enlace.SyncOptions{Entities: []string{"contacts"}})
 			return err
 		})
+		id := run.ID
 		for err == nil && (run.State == enlace.RunWaiting || run.State == enlace.RunRunning) {
 			if err = pause(ctx, 250*time.Millisecond); err == nil {
 				err = persist(ctx, func() (err error) {
-					run, err = l.service.SyncRun(ctx, a.ref.Tenant, run.ID)
+					run, err = l.service.SyncRun(ctx, a.ref.Tenant, id)
 					return err
 				})
 			}
