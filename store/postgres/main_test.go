@@ -112,7 +112,7 @@ func TestStoreSimpleProtocol(t *testing.T) {
 func TestSharedStore(t *testing.T) {
 	t.Parallel()
 	storetest.TestShared(t, func(t *testing.T) (a, b enlace.Store) {
-		o := postgres.Options{Schema: server.Schema(t), Lease: shortLease}
+		o := postgres.Options{Schema: server.Schema(t), Lease: 3 * shortLease}
 		return open(t, o), open(t, o)
 	})
 }
@@ -125,7 +125,7 @@ func TestSharedStoreSerializable(t *testing.T) {
 	}
 	t.Parallel()
 	storetest.TestShared(t, func(t *testing.T) (a, b enlace.Store) {
-		o := postgres.Options{Schema: server.Schema(t), Lease: 2 * shortLease}
+		o := postgres.Options{Schema: server.Schema(t), Lease: 5 * shortLease}
 		strict := func(c *pgxpool.Config) {
 			c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
 		}
