@@ -42,6 +42,7 @@ func (s *Service) backgroundLoops() []loop {
 		{"process webhook deliveries", dispatchInterval, s.dispatch},
 		{"bring in spilled webhook deliveries", spillInterval, s.drainSpill},
 		{"prune the inbox", pruneInterval, s.pruneInbox},
+		{"forget idle quotas", pruneInterval, s.pruneQuotas},
 		{"drain events that providers keep", pollInterval, s.drainAllEvents},
 		{"monitor health", time.Second, s.monitorHealth},
 		{"roll up metrics", rollupInterval, s.rollUpMetrics},

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/enlace-go/enlace/internal/guard"
-	"github.com/enlace-go/enlace/internal/transport"
 )
 
 // storeTimeout bounds a save that must happen although the caller has gone.
@@ -625,35 +624,4 @@ func (s *Service) tell(ctx context.Context, o Observation) {
 	for _, watch := range s.watchers {
 		watch(ctx, o)
 	}
-}
-
-// quota is what all connections to the same account share: its rate limit and
-// its budgets of run time.
-type quota struct {
-	gate    *transport.Gate
-	mu      sync.Mutex
-	budgets map[string]*Budget
-}
-
-// quotaOf returns the quota that an account's requests count against. There are
-// few enough of them to keep each for the life of the service.
-func (s *Service) quotaOf(d Descriptor, in Integration, host string) *quota {
-	limits := d.Limits
-	key := d.Name + " " + host
-	if !limits.PerHost {
-		key += " " + in.Ref.String()
-	}
-	s.quotasMu.Lock()
-	defer s.quotasMu.Unlock()
-	q, ok := s.quotas[key]
-	if !ok {
-		q = &quota{budgets: map[string]*Budget{}}
-		if limits.PerSecond > 0 {
-			q.gate = transport.NewGate(limits.PerSecond, max(1, limits.Burst))
-		} else {
-			q.gate = transport.NewGate(0, 0)
-		}
-		s.quotas[key] = q
-	}
-	return q
 }

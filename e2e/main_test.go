@@ -32,6 +32,7 @@ var roles = map[string]func(ctx context.Context, e environment) error{
 	"pusher":   pushChild,
 	"rotator":  rotator,
 	"receiver": receiver,
+	"spender":  spender,
 	"syncer":   syncer,
 	"traffic":  traffic,
 }
@@ -71,6 +72,7 @@ type environment struct {
 	Token   string // the provider's token endpoint
 	Ref     enlace.Ref
 	Number  int // how many callers, credentials or whatever the role does
+	Lasting time.Duration
 	Mode    string
 	Managed bool // managed keys, wrapped by Key
 
@@ -126,7 +128,7 @@ func (e *environment) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.service, err = enlace.New(enlace.Config{Registry: enlace.NewRegistry(adapter{}, bitrix24.Adapter{}), Store: e.store, Keys: keys,
+	e.service, err = enlace.New(enlace.Config{Registry: enlace.NewRegistry(adapter{}, limited{}, bitrix24.Adapter{}), Store: e.store, Keys: keys,
 		OAuth: map[string]enlace.OAuthApp{adapterName: {ClientID: "app", ClientSecret: enlace.NewSecret("app-secret"),
 			TokenURL: e.Token}},
 		RunLease: 100 * time.Millisecond,

@@ -36,6 +36,7 @@ type Gate struct {
 	until   time.Time // closed until then
 	spread  time.Time // the last of those caught by the pause goes about then
 	used    [laneCount]time.Time
+	share   *share // nil unless other processes spend from the quota too
 }
 
 // NewGate returns a gate that lets perSecond callers through, and burst at once
@@ -77,6 +78,16 @@ func (g *Gate) Wait(ctx context.Context, flow string) error {
 		} else {
 			reserve = 0
 		}
+		if g.share != nil && place == 0 {
+			due, err := g.borrow(w, now)
+			if err != nil {
+				return 0, err
+			}
+			if len(g.share.inHand) > 0 && limited && now.Add(due).After(deadline) {
+				return 0, &WaitError{Wait: due}
+			}
+			delay = max(delay, due)
+		}
 		if delay <= 0 && place == 0 && !g.take(lane, reserve, now) {
 			delay = time.Millisecond // a rounding of the limiter's; ask again
 		}
@@ -96,7 +107,14 @@ func (g *Gate) pass(lane Lane) bool {
 // take takes one from the quota, if as much as reserve is left.
 func (g *Gate) take(lane Lane, reserve float64, now time.Time) bool {
 	g.used[lane] = now
-	return g.refill(1+reserve, now) <= 0 && g.limiter.AllowN(now, 1)
+	tokens := g.share != nil && g.limiter.Limit() != rate.Inf
+	if (tokens && !g.share.usable(now)) || g.refill(1+reserve, now) > 0 || !g.limiter.AllowN(now, 1) {
+		return false
+	}
+	if tokens {
+		g.share.inHand = g.share.inHand[1:]
+	}
+	return true
 }
 
 // reserve is how much of the burst the lane leaves to more urgent ones that were
@@ -165,10 +183,18 @@ func (g *Gate) PauseUntil(t time.Time) {
 	g.pauseUntil(t)
 }
 
-func (g *Gate) pauseUntil(t time.Time) {
-	if length := time.Until(t); length > 0 && t.After(g.until) {
-		g.until = t
-		g.spread = t.Add(length / pauseSpread)
-		g.line.wakeAll()
+// pauseUntil says whether the pause is longer than the one before by more than a trifle.
+func (g *Gate) pauseUntil(t time.Time) (longer bool) {
+	length := time.Until(t)
+	if length <= 0 || !t.After(g.until) {
+		return false
 	}
+	longer = t.Sub(g.until) > samePause
+	g.until = t
+	g.spread = t.Add(length / pauseSpread)
+	if g.share != nil {
+		g.share.inHand = nil // they would all go at once afterwards
+	}
+	g.line.wakeAll()
+	return longer
 }

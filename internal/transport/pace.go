@@ -43,6 +43,7 @@ type pace struct {
 	// may be far too little: the answers to others were still on their way.
 	guessed bool
 	changed time.Time
+	wave    time.Time // when the rate was taken over from another process
 	// reported is the rate at which what the provider says is left lasts until the
 	// window ends.
 	reported      rate.Limit
@@ -74,10 +75,11 @@ func (p *pace) borne(now time.Time) rate.Limit {
 	return rate.Limit(float64(sum) / float64(now.Unix()-first+1))
 }
 
-// refuse takes the rate down, once for all requests that were under way together.
-func (p *pace) refuse(sent, now time.Time) {
-	if !p.changed.IsZero() && !sent.After(p.changed) {
-		return
+// refuse takes the rate down, once for all requests that were under way together; it
+// says whether it did.
+func (p *pace) refuse(sent, now time.Time) (slowed bool) {
+	if (!p.changed.IsZero() && !sent.After(p.changed)) || (!p.wave.IsZero() && !sent.After(p.wave)) {
+		return false
 	}
 	p.guessed = p.learned <= 0 && p.base == rate.Inf
 	switch {
@@ -89,6 +91,7 @@ func (p *pace) refuse(sent, now time.Time) {
 		p.refused = p.base
 	}
 	p.learned, p.changed = max(p.refused*slowDown, slowest), now
+	return true
 }
 
 // recover gives back what is due since the last refusal, and says whether anything
@@ -167,7 +170,7 @@ func (g *Gate) Accepted(h http.Header) {
 // report takes over how many requests are left until the window ends.
 func (g *Gate) report(left int, window time.Duration, now time.Time) {
 	if left == 0 {
-		g.pauseUntil(now.Add(window))
+		g.tell(g.pauseUntil(now.Add(window)), false)
 		return
 	}
 	limit := rate.Limit(float64(left) / window.Seconds())
@@ -185,9 +188,9 @@ func (g *Gate) Refused(sent time.Time, pause time.Duration) {
 	g.line.mu.Lock()
 	defer g.line.mu.Unlock()
 	now := time.Now()
-	g.pace.refuse(sent, now)
+	slowed := g.pace.refuse(sent, now)
 	g.apply()
-	g.pauseUntil(now.Add(min(pause, maxPause)))
+	g.tell(g.pauseUntil(now.Add(min(pause, maxPause))), slowed)
 }
 
 // parseRateLimit reads how many requests are left and until when, from RateLimit

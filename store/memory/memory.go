@@ -37,6 +37,7 @@ type Store struct {
 	maintenance  table[enlace.Ref, enlace.Maintenance] // by tenant and id of the window
 	metrics      table[enlace.MetricKey, []byte]
 	flags        table[flagKey, enlace.FlagRule]
+	quotas       table[string, quotaAccount]
 	journal      table[journalKey, enlace.JournalEntry]
 	openEntries  table[journalKey, struct{}]
 	outgoing     table[enlace.OutgoingKey, enlace.OutgoingChange]
@@ -47,6 +48,7 @@ var (
 	_ enlace.Store              = (*Store)(nil)
 	_ enlace.CredentialResealer = (*Store)(nil)
 	_ enlace.KeyringStore       = (*Store)(nil)
+	_ enlace.QuotaStore         = (*Store)(nil)
 )
 
 // New returns an empty store.

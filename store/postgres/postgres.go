@@ -89,6 +89,7 @@ var (
 	_ enlace.Store              = (*Store)(nil)
 	_ enlace.CredentialResealer = (*Store)(nil)
 	_ enlace.KeyringStore       = (*Store)(nil)
+	_ enlace.QuotaStore         = (*Store)(nil)
 )
 
 // Open connects to the database that dsn names, a URL or keyword=value pairs,
@@ -202,3 +203,7 @@ func (s *Store) Close() error {
 	}
 	return nil
 }
+
+// SharesQuotas implements [enlace.QuotaStore]: rate limits hold for all processes
+// with this database and schema together.
+func (s *Store) SharesQuotas() bool { return true }

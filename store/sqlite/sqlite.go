@@ -66,6 +66,7 @@ var (
 	_ enlace.Store              = (*Store)(nil)
 	_ enlace.CredentialResealer = (*Store)(nil)
 	_ enlace.KeyringStore       = (*Store)(nil)
+	_ enlace.QuotaStore         = (*Store)(nil)
 )
 
 // Open opens the file at path, makes it if it does not exist (readable and
@@ -204,3 +205,8 @@ func pause(ctx context.Context) error {
 // now is the store's clock in SQL, the same for every process with the file:
 // microseconds since 1970, in steps of a millisecond.
 const now = `CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)`
+
+// SharesQuotas implements [enlace.QuotaStore]: it is false, since a file usually
+// has one process, and each request would wait for a write to disk. A host whose
+// processes share a file wraps the store in a type of its own that says true.
+func (s *Store) SharesQuotas() bool { return false }

@@ -31,8 +31,8 @@ type check struct {
 
 // Test runs the suite. open returns an empty store and has it closed by
 // t.Cleanup; it is called for each subtest. What the store offers beside
-// [enlace.Store] is checked too: [enlace.CredentialResealer] and
-// [enlace.KeyringStore]. The leases of the store should
+// [enlace.Store] is checked too: [enlace.CredentialResealer],
+// [enlace.KeyringStore] and [enlace.QuotaStore]. The leases of the store should
 // be longer than a stall of the machine: its default is right.
 func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 	testGroups(t, open, []group{
@@ -55,6 +55,9 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Tenants", tenantChecks},
 	})
 	TestCredentials(t, open)
+	if _, ok := open(t).(enlace.QuotaStore); ok {
+		testGroups(t, open, []group{{"Quotas", quotaChecks}})
+	}
 	if _, ok := open(t).(enlace.KeyringStore); ok {
 		t.Run("Keyring", func(t *testing.T) {
 			TestKeyring(t, func(t *testing.T) enlace.KeyringStore { return open(t).(enlace.KeyringStore) })
