@@ -90,8 +90,9 @@ type flagRules struct {
 }
 
 type loadedFlags struct {
-	rules []FlagRule
-	at    time.Time
+	rules   []FlagRule
+	at      time.Time
+	changed bool // by this process, which goes by the change at once
 }
 
 // FlagEnabled says whether a flag is on for an integration and an entity; both may
@@ -119,7 +120,13 @@ func (s *Service) flagsNameProviders(ctx context.Context) bool {
 
 // flagOn is FlagEnabled for whoever knows the provider.
 func (s *Service) flagOn(ctx context.Context, flag Flag, asked FlagTarget) bool {
-	on := !slices.Contains(s.config.DisabledFlags, flag)
+	on, known := s.flagState(ctx, flag, asked)
+	return on && known
+}
+
+// flagState says how a flag stands; known is false if the rules have never been read.
+func (s *Service) flagState(ctx context.Context, flag Flag, asked FlagTarget) (on, known bool) {
+	on = !slices.Contains(s.config.DisabledFlags, flag)
 	if s.config.Flags != nil {
 		answer, err := s.config.Flags.Enabled(ctx, flag, asked, on)
 		if err == nil {
@@ -129,23 +136,25 @@ func (s *Service) flagOn(ctx context.Context, flag Flag, asked FlagTarget) bool 
 		}
 	}
 	rules, known := s.flags.current(ctx, s)
-	if !known {
-		return false
-	}
 	for _, r := range rules {
 		if r.Flag == flag && r.Target.covers(asked) {
 			if !r.Enabled {
-				return false
+				return false, known
 			}
 			on = true
 		}
 	}
-	return on
+	return on, known
 }
 
-// checkFlag refuses with ErrDisabled what a flag switches off.
+// checkFlag refuses with ErrDisabled what a flag switches off, and with ErrStore
+// what it might, while nobody knows.
 func (s *Service) checkFlag(ctx context.Context, flag Flag, asked FlagTarget) error {
-	if s.flagOn(ctx, flag, asked) {
+	on, known := s.flagState(ctx, flag, asked)
+	if !known {
+		return &Error{Provider: asked.Provider, Op: "check flag", Kind: ErrStore, Outcome: OutcomeNotRun, Message: "the rules of the flags could not be read"}
+	}
+	if on {
 		return nil
 	}
 	return &Error{Provider: asked.Provider, Op: "check flag", Kind: ErrDisabled, Outcome: OutcomeNotRun, Message: "the flag " + string(flag) + " is off"}
@@ -158,7 +167,7 @@ func (f *flagRules) current(ctx context.Context, s *Service) (rules []FlagRule, 
 	if loaded != nil && time.Since(loaded.at) < flagsMaxAge {
 		return loaded.rules, true
 	}
-	if loaded == nil {
+	if loaded == nil || loaded.changed {
 		f.mu.Lock()
 	} else if !f.mu.TryLock() {
 		return loaded.rules, true // somebody is reading them
@@ -239,7 +248,9 @@ func (s *Service) changeFlag(ctx context.Context, action string, flag Flag, targ
 		entry.Fields = []string{field}
 	}
 	err := s.audited(ctx, entry, change)
-	s.flags.loaded.Store(nil)
+	if loaded := s.flags.loaded.Load(); loaded != nil {
+		s.flags.loaded.Store(&loadedFlags{rules: loaded.rules, changed: true})
+	}
 	if err != nil && !errors.Is(err, ErrInvalid) {
 		return wrap(action, ErrStore, err)
 	}
@@ -259,9 +270,15 @@ func checkFlagName(flag Flag) error {
 // switchedOn leaves out the entities for which the flag "integrations" is off; it
 // refuses if none is left.
 func (s *Service) switchedOn(ctx context.Context, in Integration, entities []string) ([]string, error) {
-	on := slices.DeleteFunc(slices.Clone(entities), func(entity string) bool {
-		return !s.flagOn(ctx, FlagIntegrations, FlagTarget{Tenant: in.Tenant, Provider: in.Provider, Integration: in.ID, Entity: entity})
-	})
+	var on []string
+	for _, entity := range entities {
+		err := s.checkFlag(ctx, FlagIntegrations, FlagTarget{Tenant: in.Tenant, Provider: in.Provider, Integration: in.ID, Entity: entity})
+		if err == nil {
+			on = append(on, entity)
+		} else if !errors.Is(err, ErrDisabled) {
+			return nil, err
+		}
+	}
 	if len(on) == 0 && len(entities) > 0 {
 		return nil, &Error{Provider: in.Provider, Op: "sync", Kind: ErrDisabled, Outcome: OutcomeNotRun, Message: "the flag integrations is off for these entities"}
 	}

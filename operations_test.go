@@ -137,6 +137,13 @@ func TestUnknownFlagsAreOff(t *testing.T) {
 	if h.FlagEnabled(t.Context(), enlace.FlagIntegrations, enlace.Ref{Tenant: "acme"}, "") {
 		t.Error("a flag is on although nobody knows the rules")
 	}
+	in := h.create(apiKey("k"))
+	if _, err := h.Conn(t.Context(), in.Ref); !errors.Is(err, enlace.ErrStore) || errors.Is(err, enlace.ErrDisabled) {
+		t.Errorf("%v, which blames the flag", err)
+	}
+	if _, err := h.Sync(t.Context(), in.Ref, enlace.SyncOptions{Sink: &notebook{}}); !errors.Is(err, enlace.ErrStore) || errors.Is(err, enlace.ErrDisabled) {
+		t.Errorf("%v, which blames the flag", err)
+	}
 }
 
 type noFlags struct{ enlace.Store }
