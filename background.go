@@ -11,49 +11,126 @@ import (
 const keepAliveInterval = 6 * time.Hour
 
 // Run carries out what happens in the background until ctx ends, and returns when
-// all of it has stopped: it renews refresh tokens that would die because nobody
-// used them, at two thirds of their life ([OAuth2.RefreshLife]), works on webhook
-// deliveries and removes old ones. One process of several is enough; more share the work.
+// all of it has stopped: it starts the engine, which works on webhook deliveries,
+// queued runs, outboxes and events that providers keep; it looks for such work, checks health, starts
+// schedules, removes what is old, and renews refresh tokens that would die because nobody
+// used them, at two thirds of their life ([OAuth2.RefreshLife]). One process of several is enough; more
+// share the work. What one of them must do for all is done by the one that has a
+// lease for it; when that one dies another takes over within [leadershipLife] and a
+// few seconds. The error is that of [Engine].Start, or of [Service.Close].
 func (s *Service) Run(ctx context.Context) error {
+	if err := s.engine.Start(ctx); err != nil {
+		return err
+	}
 	var running sync.WaitGroup
+	led := map[string][]loop{}
 	for _, l := range s.backgroundLoops() {
-		running.Go(func() { s.repeat(ctx, l) })
+		if l.lease == "" {
+			running.Go(func() { s.repeat(ctx, l) })
+			continue
+		}
+		led[l.lease] = append(led[l.lease], l)
+	}
+	for lease, loops := range led {
+		running.Go(func() {
+			_ = s.lead(ctx, lease, func(ctx context.Context, _ Lease) error {
+				s.repeatAll(ctx, loops)
+				return nil
+			})
+		})
 	}
 	running.Wait()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+	ctx = context.WithoutCancel(ctx)
+	err := s.engine.Stop(ctx)
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	return s.Close(ctx)
+	return errors.Join(err, s.Close(ctx))
 }
 
 // loop is something that Run does again and again.
 type loop struct {
 	name  string        // for the log
+	lease string        // one process of several does it, the one with this lease; empty if each one does
 	pause time.Duration // between the end of a step and the next one
 	step  func(ctx context.Context) error
 }
 
+const (
+	leadBackground = "background"
+	leadSchedules  = "schedules" // of processes that carry out runs
+)
+
 func (s *Service) backgroundLoops() []loop {
+	look := "" // an engine of one process does what that process finds
+	if s.config.Engine != nil {
+		look = leadBackground
+	}
 	loops := []loop{
-		{"renew idle refresh tokens", keepAliveInterval, s.keepAlive},
-		{"export audit heads", auditInterval, s.exportAuditHeads},
-		{"keep metrics", time.Second, s.keepMetrics},
-		{"drain outboxes", drainInterval, s.drainOutboxes},
-		{"forget old writes", time.Hour, s.forgetWrites},
-		{"process webhook deliveries", dispatchInterval, s.dispatch},
-		{"bring in spilled webhook deliveries", spillInterval, s.drainSpill},
-		{"prune the inbox", pruneInterval, s.pruneInbox},
-		{"forget idle quotas", pruneInterval, s.pruneQuotas},
-		{"drain events that providers keep", pollInterval, s.drainAllEvents},
-		{"monitor health", time.Second, s.monitorHealth},
-		{"roll up metrics", rollupInterval, s.rollUpMetrics},
+		{"keep metrics", "", time.Second, s.keepMetrics},
+		{"bring in spilled webhook deliveries", "", spillInterval, s.drainSpill},
+		{"monitor health", "", time.Second, s.monitorHealth}, // by a lease of its own
+		{"look for webhook deliveries", look, lookForDeliveries, s.findDeliveries},
+		{"look through outboxes", look, drainInterval, s.findOutboxes},
+		{"renew idle refresh tokens", leadBackground, keepAliveInterval, s.keepAlive},
+		{"export audit heads", leadBackground, auditInterval, s.exportAuditHeads},
+		{"forget old writes", leadBackground, time.Hour, s.forgetWrites},
+		{"prune the inbox", leadBackground, pruneInterval, s.pruneInbox},
+		{"forget idle quotas", leadBackground, pruneInterval, s.pruneQuotas},
+		{"ask for events that providers keep", leadBackground, pollInterval, s.findEvents},
+		{"roll up metrics", leadBackground, rollupInterval, s.rollUpMetrics},
 	}
 	if s.config.workers() > 0 {
-		loops = append(loops, loop{"start scheduled runs", lookForSchedules, s.startDue})
-	}
-	for range s.config.workers() {
-		loops = append(loops, loop{"carry out queued runs", lookForRuns, s.runQueued})
+		loops = append(loops, loop{"start scheduled runs", leadSchedules, lookForSchedules, s.startDue},
+			loop{"look for queued runs", look, lookForRuns, s.findRuns})
 	}
 	return loops
+}
+
+// The kinds of jobs. Their keys name an integration, and in an outbox an entity.
+const (
+	jobDeliveries = "deliveries"
+	jobRuns       = "runs"
+	jobOutbox     = "outbox"
+	jobEvents     = "events"
+)
+
+// jobKinds are what the engine carries out.
+func (s *Service) jobKinds() []JobKind {
+	ofIntegration := func(name string, workers int, work func(context.Context, Ref) error) JobKind {
+		return JobKind{Name: name, Workers: workers, Work: func(ctx context.Context, job Job) error {
+			names, ok := keyNames(job.Key, 2)
+			if !ok {
+				return nil // of another version; the look-up knows
+			}
+			return work(ctx, Ref{Tenant: names[0], ID: names[1]})
+		}}
+	}
+	return []JobKind{
+		ofIntegration(jobDeliveries, s.webhooks.Workers, s.workOnDeliveries),
+		ofIntegration(jobRuns, s.config.workers(), s.workOnRuns),
+		ofIntegration(jobEvents, eventWorkers, s.drainKept),
+		{Name: jobOutbox, Workers: outboxWorkers, Work: func(ctx context.Context, job Job) error {
+			names, ok := keyNames(job.Key, 3)
+			if !ok {
+				return nil
+			}
+			return s.drainOutbox(ctx, OutgoingKey{Ref: Ref{Tenant: names[0], ID: names[1]}, Entity: names[2]})
+		}},
+	}
+}
+
+// integrationJob is a job whose key names an integration.
+func integrationJob(kind string, ref Ref) Job {
+	return Job{Kind: kind, Key: jobKey(ref.Tenant, ref.ID)}
+}
+
+// repeatAll carries out loops until ctx ends.
+func (s *Service) repeatAll(ctx context.Context, loops []loop) {
+	var running sync.WaitGroup
+	for _, l := range loops {
+		running.Go(func() { s.repeat(ctx, l) })
+	}
+	running.Wait()
 }
 
 // repeat carries out a loop until ctx ends. A step that failed is logged and comes

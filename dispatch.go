@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -14,18 +13,24 @@ import (
 )
 
 const (
-	// dispatchInterval is how often a process looks for deliveries that another one
-	// has received, or whose next attempt is due.
-	dispatchInterval = time.Second
+	// lookForDeliveries is how often it is looked for deliveries that nobody works on,
+	// or whose next attempt is due.
+	lookForDeliveries = time.Second
+	// takenPause is how long a process leaves an integration alone that another one
+	// works on.
+	takenPause = time.Second
 	// batchSize is how many deliveries are worked on together.
 	batchSize = 50
-	// turnBatches is after how many batches an integration lets others go first.
+	// turnBatches and turnTime are after how much an integration lets others go first.
 	turnBatches = 10
+	turnTime    = 5 * time.Second
 	// failedLanes is how many failed deliveries of an integration are looked at for
 	// records that have to wait. Behind more of them order is not kept.
 	failedLanes = 1_000
 	// firstRetry and lastRetry bound the pauses between attempts.
 	firstRetry, lastRetry = 2 * time.Second, 4 * time.Hour
+	// disabledPause is how long it takes to notice that an integration is enabled again.
+	disabledPause = 5 * time.Second
 	// outagePause is how long an integration is left alone after its provider
 	// could not be asked about a record.
 	outagePause   = 5 * time.Second
@@ -46,101 +51,68 @@ func (s *Service) prepareWebhooks(c WebhookConfig) {
 	}
 }
 
-// wake has the integration's deliveries looked at.
-func (s *Service) wake(ref Ref) { s.turns.add(ref) }
-
-// dispatch works on deliveries until ctx ends.
-func (s *Service) dispatch(ctx context.Context) error {
-	var workers sync.WaitGroup
-	for range s.webhooks.Workers {
-		workers.Go(func() {
-			for ref, ok := s.turns.next(ctx); ok; ref, ok = s.turns.next(ctx) {
-				more, err := s.workOn(ctx, ref)
-				if err != nil && ctx.Err() == nil {
-					s.logger.Warn("webhook deliveries not processed", "integration", ref.String(), "error", err)
-				}
-				s.turns.done(ref, more && err == nil)
-			}
-		})
+// wake has the integrations' deliveries worked on.
+func (s *Service) wake(ctx context.Context, refs ...Ref) error {
+	jobs := make([]Job, len(refs))
+	for i, ref := range refs {
+		jobs[i] = integrationJob(jobDeliveries, ref)
 	}
-	for {
-		if err := s.lookForDeliveries(ctx); err != nil && ctx.Err() == nil {
-			s.logger.Warn("webhook deliveries not looked for", "error", err)
-		}
-		if pause(ctx, dispatchInterval) != nil {
-			break
-		}
-	}
-	workers.Wait()
-	return nil
+	return s.engine.Enqueue(ctx, jobs...)
 }
 
-// lookForDeliveries puts every integration that may have something due in the queue.
-func (s *Service) lookForDeliveries(ctx context.Context) error {
+// findDeliveries has every integration worked on that has something due.
+func (s *Service) findDeliveries(ctx context.Context) error {
 	const size = 100
 	var after Ref
 	for {
-		refs, err := s.store.PendingIntegrations(ctx, after, size)
-		if err != nil {
-			return wrap("pending integrations", ErrStore, err)
+		refs, err := s.store.DueIntegrations(ctx, after, size)
+		if err == nil {
+			err = s.wake(ctx, refs...)
 		}
-		now := time.Now()
-		for _, ref := range refs {
-			if after = ref; !s.turns.resting(ref, now) {
-				s.turns.add(ref)
-			}
+		if err != nil || len(refs) < size {
+			return wrap("find deliveries", ErrStore, err)
 		}
-		if len(refs) < size {
-			return nil
-		}
+		after = refs[len(refs)-1]
 	}
 }
 
-// workOn works on some deliveries of an integration; more says whether there may be
-// more. It does nothing while another process is at work on it.
-func (s *Service) workOn(ctx context.Context, ref Ref) (more bool, err error) {
-	if s.turns.held(ref, time.Now()) {
-		return false, nil
-	}
-	due, next, err := s.store.DueDeliveries(ctx, ref, 1)
-	if err != nil {
-		return false, wrap("due deliveries", ErrStore, err)
-	}
-	if len(due) == 0 {
-		s.turns.restUntil(ref, next)
-		return false, nil
+// workOnDeliveries is the job of an integration: it works on some of its deliveries, and
+// asks to come again if there may be more.
+func (s *Service) workOnDeliveries(ctx context.Context, ref Ref) error {
+	due, _, err := s.store.DueDeliveries(ctx, ref, 1)
+	if err != nil || len(due) == 0 {
+		return wrap("due deliveries", ErrStore, err)
 	}
 	in, err := s.Get(ctx, ref)
 	if errors.Is(err, ErrNotFound) { // deleted while a delivery was on its way in
-		return false, wrap("delete inbox", ErrStore, s.store.DeleteInbox(ctx, ref))
+		return wrap("delete inbox", ErrStore, s.store.DeleteInbox(ctx, ref))
 	}
-	if err != nil || !in.Enabled {
-		s.turns.holdUntil(ref, time.Now().Add(time.Minute))
-		return false, err
+	if err != nil {
+		return err
+	}
+	if !in.Enabled {
+		return RunAgain(disabledPause)
 	}
 	if !s.webhooksOn(ctx, in) {
-		s.turns.holdUntil(ref, time.Now().Add(2*flagsMaxAge))
-		return false, nil
+		return RunAgain(2 * flagsMaxAge)
 	}
 	err = s.leasedFor(ctx, LeaseName{Tenant: ref.Tenant, Name: "webhooks/" + ref.ID}, newID(time.Now()), s.webhooks.Lease, func(ctx context.Context, lease Lease) error {
-		for range turnBatches {
+		end := time.Now().Add(turnTime)
+		for i := 0; i < turnBatches && time.Now().Before(end); i++ {
 			b := &batch{service: s, integration: in, lease: lease}
-			err := b.run(ctx)
-			if b.outage != nil {
-				s.turns.holdUntil(ref, time.Now().Add(max(outagePause, RetryAfter(b.outage))))
-			}
-			if err != nil || b.idle || b.outage != nil {
-				more = false
+			if err := b.run(ctx); err != nil || b.idle {
 				return err
 			}
-			more = true
+			if b.outage != nil {
+				return RunAgain(max(outagePause, RetryAfter(b.outage)))
+			}
 		}
-		return nil
+		return RunAgain(0)
 	})
 	if errors.Is(err, ErrConflict) {
-		return false, nil // somebody else's; if not all is done there the next look finds it
+		return RunAgain(takenPause)
 	}
-	return more, err
+	return err
 }
 
 // claim takes the next deliveries for this process, and those of records that
@@ -152,10 +124,9 @@ func (b *batch) claim(ctx context.Context) error {
 		if err := store.CheckLease(ctx, b.lease); err != nil {
 			return err
 		}
-		due, next, err := store.DueDeliveries(ctx, ref, batchSize)
+		due, _, err := store.DueDeliveries(ctx, ref, batchSize)
 		if err != nil || len(due) == 0 {
 			b.idle = true
-			b.service.turns.restUntil(ref, next)
 			return err
 		}
 		if due, err = b.claimed(ctx, due); err != nil {

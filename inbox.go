@@ -59,10 +59,10 @@ type InboxStore interface {
 	// InsertDeliveries stores all of them in one commit, except those whose
 	// (Ref, DedupeKey) is there already. It returns the ids of what it stored.
 	InsertDeliveries(ctx context.Context, deliveries []StoredDelivery) (inserted []string, err error)
-	// PendingIntegrations returns up to limit integrations, of all tenants, with
-	// deliveries that are received, processing or failed, in order of (tenant, id)
-	// and behind after, whose zero value is the beginning.
-	PendingIntegrations(ctx context.Context, after Ref, limit int) ([]Ref, error)
+	// DueIntegrations returns up to limit integrations, of all tenants, with deliveries
+	// that DueDeliveries would return, in order of (tenant, id) and behind after,
+	// whose zero value is the beginning.
+	DueIntegrations(ctx context.Context, after Ref, limit int) ([]Ref, error)
 	// DueDeliveries returns up to limit deliveries of the integration that are
 	// received, processing or failed and whose NextAt has come, by the store's
 	// clock, in order of their ids and with Sealed. Inside Transact nobody else

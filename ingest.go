@@ -70,7 +70,7 @@ func (s *Service) commitArrivals(ctx context.Context, arrivals []*arrival) error
 	for i, a := range arrivals {
 		rows[i] = a.stored
 	}
-	inserted, err := s.store.InsertDeliveries(ctx, rows)
+	inserted, err := s.insertDeliveries(ctx, rows)
 	if err != nil {
 		return s.spillDeliveries(rows, err)
 	}
@@ -85,6 +85,32 @@ func (s *Service) commitArrivals(ctx context.Context, arrivals []*arrival) error
 		a.duplicate = !fresh[a.stored.ID]
 	}
 	return nil
+}
+
+// insertDeliveries stores deliveries and has them worked on, and returns the ids of
+// those that were not there yet. An engine of several processes takes its jobs in the same
+// transaction; that of this process spares it.
+func (s *Service) insertDeliveries(ctx context.Context, rows []StoredDelivery) (inserted []string, err error) {
+	var refs []Ref
+	seen := map[Ref]bool{}
+	for _, row := range rows {
+		if !seen[row.Ref] {
+			seen[row.Ref] = true
+			refs = append(refs, row.Ref)
+		}
+	}
+	insert := func(ctx context.Context) (err error) {
+		if inserted, err = s.store.InsertDeliveries(ctx, rows); err != nil || len(inserted) == 0 {
+			return err
+		}
+		return s.wake(ctx, refs...)
+	}
+	if s.config.Engine == nil {
+		err = insert(ctx)
+	} else {
+		err = s.store.Transact(ctx, insert)
+	}
+	return inserted, err
 }
 
 // spilled is a row in a file.
@@ -130,13 +156,8 @@ func (s *Service) drainSpill(ctx context.Context) error {
 			rows[i] = f.StoredDelivery
 			rows[i].DedupeKey, rows[i].Sealed = f.DedupeKey, Sealed{Data: f.Data, KeyID: f.KeyID}
 		}
-		if _, err := s.store.InsertDeliveries(ctx, rows); err != nil {
-			return wrap("insert spilled deliveries", ErrStore, err)
-		}
-		for _, row := range rows {
-			s.wake(row.Ref)
-		}
-		return nil
+		_, err := s.insertDeliveries(ctx, rows)
+		return wrap("insert spilled deliveries", ErrStore, err)
 	})
 	return err
 }

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// leadershipLife is how long a background task stays with a process that has died.
-const leadershipLife = 15 * time.Second
+// leadershipLife is how long a background task stays with a process that has died;
+// others try for it every third of that.
+const leadershipLife = 10 * time.Second
 
 // lead runs work in one of the processes that share the store: the one that has
 // the lease. When that one ends, or loses the store for longer than the lease

@@ -122,7 +122,14 @@ func (s *Service) Enqueue(ctx context.Context, ref Ref, entity string, changes .
 	if err := faults.orNil(); err != nil {
 		return err
 	}
-	return wrap("enqueue", ErrStore, s.store.PutOutgoing(ctx, rows))
+	return wrap("enqueue", ErrStore, s.store.Transact(ctx, func(ctx context.Context) error {
+		if err := s.store.PutOutgoing(ctx, rows); err != nil {
+			return err
+		}
+		job := outboxJob(OutgoingKey{Ref: ref, Entity: entity})
+		job.At = time.Now().Add(gatherTime)
+		return s.engine.Enqueue(ctx, job)
+	}))
 }
 
 // nextOrder gives numbers that grow with time, and never the same one twice in
@@ -154,6 +161,10 @@ func (s *Service) openOutgoing(ctx context.Context, row OutgoingChange) (Change,
 const (
 	// drainInterval is how often the outboxes are looked through.
 	drainInterval = 5 * time.Second
+	// gatherTime is how long changes wait for others that are pushed with them.
+	gatherTime = time.Second
+	// outboxWorkers is how many outboxes a process pushes at once.
+	outboxWorkers = 4
 	// drainShare is the part of the provider's rate that an outbox takes, so that
 	// what people do meanwhile is not slowed down by what waited.
 	drainShare = 0.5
@@ -161,25 +172,27 @@ const (
 	journalLife = 30 * 24 * time.Hour
 )
 
-// drainOutboxes pushes what waits, once.
-func (s *Service) drainOutboxes(ctx context.Context) error {
+// findOutboxes has everything pushed that waits.
+func (s *Service) findOutboxes(ctx context.Context) error {
 	var after OutgoingKey
-	for ctx.Err() == nil {
+	for {
 		keys, err := s.store.QueuedEntities(ctx, after, 100)
 		if err != nil || len(keys) == 0 {
 			return wrap("look through outboxes", ErrStore, err)
 		}
-		for _, key := range keys {
-			if !s.FlagEnabled(ctx, FlagRealTimeSync, key.Ref, key.Entity) {
-				continue // a run or a later look sends them
-			}
-			if err := s.drainOutbox(ctx, key); err != nil && ctx.Err() == nil {
-				s.logger.Warn("outbox not drained", "integration", key.Ref.String(), "entity", key.Entity, "error", err)
-			}
+		jobs := make([]Job, len(keys))
+		for i, key := range keys {
+			jobs[i] = outboxJob(key)
+		}
+		if err := s.engine.Enqueue(ctx, jobs...); err != nil {
+			return err
 		}
 		after = keys[len(keys)-1]
 	}
-	return nil
+}
+
+func outboxJob(key OutgoingKey) Job {
+	return Job{Kind: jobOutbox, Key: jobKey(key.Ref.Tenant, key.Ref.ID, key.Entity)}
 }
 
 // forgetWrites removes what is too old to be taken back, once.
@@ -198,15 +211,32 @@ func (s *Service) forgetWrites(ctx context.Context) error {
 
 const forgetChunk = 1000 // rows that are removed by one statement
 
-// drainOutbox pushes what waits of one entity, if it is anybody's turn.
+// drainOutbox is the job that pushes what waits of one entity, for a while. What fails is
+// tried at the next look.
 func (s *Service) drainOutbox(ctx context.Context, key OutgoingKey) error {
+	if !s.FlagEnabled(ctx, FlagRealTimeSync, key.Ref, key.Entity) {
+		return nil // a run or a later look sends them
+	}
+	more, err := s.pushOutbox(ctx, key)
+	if err != nil && ctx.Err() == nil {
+		s.logger.Warn("outbox not drained", "integration", key.Ref.String(), "entity", key.Entity, "error", err)
+	}
+	if more && err == nil {
+		return RunAgain(0)
+	}
+	return nil
+}
+
+// pushOutbox pushes what waits of one entity, if it is anybody's turn. more says that
+// the time was over before all was read.
+func (s *Service) pushOutbox(ctx context.Context, key OutgoingKey) (more bool, err error) {
 	in, err := s.Get(ctx, key.Ref)
 	if err != nil || !in.Enabled {
-		return err
+		return false, err
 	}
 	adapter, err := s.config.Registry.Lookup(in.Provider)
 	if err != nil || !s.pushable(adapter.Describe(), key.Ref) {
-		return err
+		return false, err
 	}
 	source := s.outboxOf(adapter)
 	turn := LeaseName{Tenant: key.Ref.Tenant, Name: "drain/" + key.Ref.ID + "/" + key.Entity}
@@ -215,14 +245,14 @@ func (s *Service) drainOutbox(ctx context.Context, key OutgoingKey) error {
 		return err
 	})
 	if errors.Is(err, ErrConflict) {
-		return nil // another process drains it, or another run of the entity is under way
+		return false, nil // another process drains it, or another run of the entity is under way
 	}
-	return err
+	return source.more, err
 }
 
 // outboxOf gives as many changes at a time as one request takes.
 func (s *Service) outboxOf(adapter IntegrationAdapter) *outbox {
-	o := &outbox{service: s, limiter: rate.NewLimiter(rate.Inf, 1), page: maxBatch(adapter)}
+	o := &outbox{service: s, limiter: rate.NewLimiter(rate.Inf, 1), page: maxBatch(adapter), until: time.Now().Add(sliceTime)}
 	if perSecond := adapter.Describe().Limits.PerSecond; perSecond > 0 {
 		o.limiter.SetLimit(rate.Limit(perSecond * drainShare))
 	}
@@ -234,12 +264,17 @@ type outbox struct {
 	service *Service
 	limiter *rate.Limiter // of pages
 	page    int
+	until   time.Time // then it gives no more
+	more    bool      // it had more then
 }
 
 // Changes implements Source. It gives them in their order, and no faster than the
 // outbox's share of the provider's rate.
 func (o *outbox) Changes(ctx context.Context, q ChangeQuery) ([]Change, string, error) {
 	if q.only() {
+		return nil, "", nil
+	}
+	if o.more = q.After != "" && time.Now().After(o.until); o.more {
 		return nil, "", nil
 	}
 	if err := o.limiter.Wait(ctx); err != nil {

@@ -24,7 +24,9 @@ type entityPull struct {
 }
 
 func newEntityPull(r *run, entity string) *entityPull {
-	return &entityPull{run: r, entity: entity, scope: r.options.scope(), started: time.Now()}
+	p := &entityPull{run: r, entity: entity, scope: r.options.scope(), started: time.Now(), result: r.record.Results[entity]}
+	p.result.Resumed, p.result.Kind = false, "" // as this slice finds it
+	return p
 }
 
 // pull reads the entity while it is reserved for this run.
@@ -124,6 +126,9 @@ func (p *entityPull) pullFrom(ctx context.Context, start Cursor) error {
 		if full := o.Limit > 0 && p.result.Read >= o.Limit; page.Done || full {
 			p.result.Complete = page.Done && !cut
 			return nil
+		}
+		if err := p.run.sliceOver(); err != nil {
+			return err
 		}
 	}
 	return nil

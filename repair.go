@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -330,10 +331,8 @@ func (s *Service) ReplayDeliveries(ctx context.Context, r Replay) (int, error) {
 		refs[d.Ref] = true
 		count++
 	}
-	for ref := range refs {
-		s.wake(ref)
-	}
-	return count, nil
+	err = s.wake(ctx, slices.Collect(maps.Keys(refs))...)
+	return count, wrap("replay deliveries", ErrStore, err)
 }
 
 // replayed collects the ids that a replay chooses, oldest first.

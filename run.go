@@ -3,6 +3,7 @@ package enlace
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 )
 
@@ -111,7 +112,11 @@ func (s *Service) ResumeRun(ctx context.Context, tenant, id string) error {
 		}
 		run.State, run.Queued, run.UpdatedAt = RunWaiting, true, time.Now()
 		run.FinishedAt, run.Kind, run.Error = time.Time{}, "", ""
-		return s.store.SaveRun(ctx, run)
+		maps.DeleteFunc(run.Results, func(_ string, r EntityResult) bool { return !r.Complete })
+		if err := s.store.SaveRun(ctx, run); err != nil {
+			return err
+		}
+		return s.engine.Enqueue(ctx, integrationJob(jobRuns, run.Ref))
 	})
 }
 
@@ -146,7 +151,7 @@ func (s *Service) StartSync(ctx context.Context, ref Ref, o SyncOptions) (Run, e
 	}
 	entry := audit("run.start", ref)
 	entry.Target = r.record.ID
-	if err := s.audited(ctx, entry, r.save); err != nil {
+	if err := s.audited(ctx, entry, r.enqueue); err != nil {
 		return Run{}, err
 	}
 	s.observe(ctx, RunChanged{Ref: ref, RunID: r.record.ID, Action: entry.Action})
@@ -166,42 +171,67 @@ func (s *Service) prepareQueued(ctx context.Context, ref Ref, o SyncOptions) (*r
 	return r, err
 }
 
+// enqueue saves a run that waits, and has it carried out.
+func (r *run) enqueue(ctx context.Context) error {
+	if err := r.save(ctx); err != nil {
+		return err
+	}
+	return r.service.engine.Enqueue(ctx, integrationJob(jobRuns, r.record.Ref))
+}
+
 const (
-	// lookForRuns is how often a worker looks for queued runs.
+	// lookForRuns is how often it is looked for queued runs.
 	lookForRuns = 5 * time.Second
-	// queueDepth is how many of them it looks at.
+	// queueDepth is how many of them are looked at together.
 	queueDepth = 1000
 	// defaultWorkers is Config.Workers unless the host says otherwise.
 	defaultWorkers = 4
+	// sliceTime is how long one job goes on with a run before it leaves the rest to the
+	// next: well below the time that an engine of several processes gives a job.
+	sliceTime = 10 * time.Second
+	// handOver is after how long the next job begins, which then finds the leases free.
+	handOver = 200 * time.Millisecond
 )
 
-// runQueued carries out one queued run after the other, until there are none that
-// nobody else works on.
-func (s *Service) runQueued(ctx context.Context) error {
-	for ctx.Err() == nil {
-		runs, err := s.store.QueuedRuns(ctx, queueDepth)
-		if err != nil {
-			return wrap("queued runs", ErrStore, err)
-		}
-		took, tried := false, map[Ref]bool{}
-		for _, run := range runs {
-			if tried[run.Ref] || took {
-				continue
-			}
-			tried[run.Ref] = true
-			if took, err = s.takeUp(ctx, run); err != nil && ctx.Err() == nil {
-				s.logger.Warn("background run ended early", "integration", run.Ref.String(), "run", run.RunID, "error", err)
-			}
-		}
-		if !took {
-			return nil
-		}
+// findRuns has queued runs carried out.
+func (s *Service) findRuns(ctx context.Context) error {
+	runs, err := s.store.QueuedRuns(ctx, queueDepth)
+	if err != nil {
+		return wrap("queued runs", ErrStore, err)
 	}
-	return nil
+	jobs := make([]Job, len(runs))
+	for i, run := range runs {
+		jobs[i] = integrationJob(jobRuns, run.Ref)
+	}
+	return s.engine.Enqueue(ctx, jobs...)
+}
+
+// workOnRuns is the job of an integration with queued runs: it carries out the oldest,
+// or a slice of it. A run whose process has died is taken up again.
+func (s *Service) workOnRuns(ctx context.Context, ref Ref) error {
+	queued, err := s.store.NextQueuedRun(ctx, ref)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return wrap("next queued run", ErrStore, err)
+	}
+	took, err := s.takeUp(ctx, queued)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case !took && errors.Is(err, ErrConflict):
+		return RunAgain(lookForRuns) // somebody else carries out one of this integration
+	case !took && err != nil, errors.Is(err, ErrStore):
+		return err
+	case err != nil:
+		s.logger.Warn("background run ended early", "integration", ref.String(), "run", queued.RunID, "error", err)
+	}
+	return RunAgain(0) // with the next run
 }
 
 // takeUp carries out a queued run, unless somebody is carrying out one of the same
-// integration. A run whose process has died is taken up again.
+// integration.
 func (s *Service) takeUp(ctx context.Context, queued QueuedRun) (took bool, err error) {
 	name := LeaseName{Tenant: queued.Ref.Tenant, Name: "queue/" + queued.Ref.ID}
 	err = s.leased(ctx, name, newID(time.Now()), func(ctx context.Context, _ Lease) error {
@@ -212,13 +242,11 @@ func (s *Service) takeUp(ctx context.Context, queued QueuedRun) (took bool, err 
 		took = true
 		return s.carryOut(ctx, run)
 	})
-	if !took && errors.Is(err, ErrConflict) {
-		err = nil
-	}
 	return took, err
 }
 
-// carryOut carries out a queued run under its own id.
+// carryOut carries out a queued run under its own id. With an engine of several
+// processes it does so for a while, and the next job goes on.
 func (s *Service) carryOut(ctx context.Context, queued Run) error {
 	r, err := s.prepareRun(ctx, queued.Ref, queued.Options)
 	if err == nil {
@@ -230,6 +258,14 @@ func (s *Service) carryOut(ctx context.Context, queued Run) error {
 		return errors.Join(err, saveError("save run", s.store.SaveRun(ctx, queued)))
 	}
 	r.record.ID, r.record.StartedAt, r.record.Queued = queued.ID, queued.StartedAt, true
+	for entity, result := range queued.Results {
+		if result.Complete || queued.State == RunWaiting { // of one whose process has died, the counts may lack a page
+			r.record.Results[entity] = result
+		}
+	}
+	if s.config.Engine != nil {
+		r.until = time.Now().Add(sliceTime)
+	}
 	if request, err := s.store.RunRequest(ctx, queued.Ref.Tenant, queued.ID); err != nil || request != RequestNone {
 		if err == nil {
 			err = r.finish(ctx, requested(request))
@@ -239,8 +275,21 @@ func (s *Service) carryOut(ctx context.Context, queued Run) error {
 	if err := r.save(ctx); err != nil {
 		return err
 	}
-	_, err = r.carryOut(ctx)
+	if _, err = r.carryOut(ctx); errors.Is(err, errSliceOver) {
+		return nil
+	}
 	return err
+}
+
+// errSliceOver ends a slice of a run: the next job goes on behind the last page.
+var errSliceOver = errors.New("enlace: the slice of the run is over")
+
+// sliceOver returns errSliceOver if the run is to go on in another job.
+func (r *run) sliceOver() error {
+	if r.until.IsZero() || time.Now().Before(r.until) {
+		return nil
+	}
+	return errSliceOver
 }
 
 // RunChanged is a run that somebody started in the background, paused, resumed or

@@ -225,7 +225,7 @@ func (s *Service) startOne(ctx context.Context, schedule Schedule) error {
 		if err := s.store.SaveSchedule(ctx, schedule); err != nil || queued == nil {
 			return err
 		}
-		return queued.save(ctx)
+		return queued.enqueue(ctx)
 	})
 	if err == nil {
 		s.observe(ctx, ScheduleDue{Ref: schedule.Ref, ScheduleID: schedule.ID, RunID: schedule.LastRun, Skipped: schedule.LastSkip})

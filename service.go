@@ -71,6 +71,9 @@ type Config struct {
 	TenantLimits func(tenant string) TenantLimits
 	// Webhooks is how deliveries are taken and worked on.
 	Webhooks WebhookConfig
+	// Engine spreads the work of Run over processes, such as that of engine/river; it
+	// must use the same Store, and belongs to this service alone. Defaults to NewEngine.
+	Engine Engine
 	// Logger gets what operators need. Defaults to none.
 	Logger *slog.Logger
 	// Observer gets everything that happens, for audit, metrics and traces.
@@ -143,7 +146,7 @@ type Service struct {
 	commits     groupCommit[*arrival]
 	deliveryIDs deliveryIDs
 	spill       *spillDirectory // nil if the host wants none
-	turns       turns           // integrations with deliveries to work on
+	engine      Engine          // carries out what waits in the store
 
 	watchersMu sync.RWMutex
 	watchers   map[uint64]Observer // see Watch
@@ -189,6 +192,12 @@ func New(cfg Config) (*Service, error) {
 	s.safe = NewSafe(credentials, cfg.Keys)
 	s.safe.records = cfg.Store
 	s.prepareWebhooks(cfg.Webhooks.withDefaults())
+	if s.engine = cfg.Engine; s.engine == nil {
+		s.engine = NewEngine(cfg.Store, s.logger)
+	}
+	if err := s.engine.Register(s.jobKinds()...); err != nil {
+		return nil, err
+	}
 	// No limit of its own for the headers: a provider may work as long on a request
 	// as the integration's timeout allows.
 	s.egress = guard.Policy{AllowPrefixes: cfg.Egress.AllowPrefixes, AllowPorts: cfg.Egress.AllowPorts, HeaderTimeout: -1}

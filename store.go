@@ -194,6 +194,10 @@ type RunStore interface {
 	// or running, in order of their ids.
 	QueuedRuns(ctx context.Context, limit int) ([]QueuedRun, error)
 
+	// NextQueuedRun returns the one of those with the least id of an integration, or
+	// ErrNotFound.
+	NextQueuedRun(ctx context.Context, ref Ref) (QueuedRun, error)
+
 	// Run returns one run, or ErrNotFound.
 	Run(ctx context.Context, tenant, id string) (Run, error)
 

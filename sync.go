@@ -215,8 +215,11 @@ func (r *run) carryOut(ctx context.Context) (SyncResult, error) {
 	err := r.moveAll(ctx)
 	result := r.result()
 	result.Elapsed = time.Since(started)
-	if saveErr := r.finish(ctx, err); err == nil {
+	if saveErr := r.finish(ctx, err); err == nil || saveErr != nil && errors.Is(err, errSliceOver) {
 		err = saveErr
+	}
+	if errors.Is(err, errSliceOver) {
+		return result, err // it is not over
 	}
 	s.observe(ctx, SyncFinished{Ref: r.integration.Ref, Provider: r.conn.provider, RunID: r.record.ID, Result: result, Kind: KindLabel(err)})
 	return result, err
@@ -272,6 +275,7 @@ type run struct {
 	writes      atomic.Int64             // numbers the journal
 	applying    map[string]*approvedPlan // see Apply; by entity
 	saved       time.Time                // when the record was
+	until       time.Time                // when the run goes on in another job; zero if it does not
 	// hold says which of the records a pull leaves alone, because the host has
 	// changed them too; nil holds none. Their states stay as they are.
 	hold func(ctx context.Context, entity string, records []Record) (map[string]bool, error)
@@ -328,9 +332,18 @@ func (r *run) checkSink() error {
 func (r *run) moveAll(ctx context.Context) error {
 	var failed []error
 	for _, entity := range r.record.Entities {
+		if r.record.Results[entity].Complete {
+			continue // in an earlier slice
+		}
+		if err := r.sliceOver(); err != nil {
+			return err
+		}
 		result, err := r.moveEntity(ctx, entity)
 		result.Kind = KindLabel(err)
 		r.record.Results[entity] = result
+		if errors.Is(err, errSliceOver) {
+			return err
+		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("sync %s: %w", entity, err))
 			if !isKind(err, ErrForbidden) && !isKind(err, ErrNotFound) {
@@ -353,9 +366,9 @@ func (r *run) pullEntity(ctx context.Context, entity string) (EntityResult, erro
 	requests, retries, waited := r.conn.requests.Load(), r.conn.retries.Load(), r.conn.waited.Load()
 	err := p.pull(ctx)
 	p.result.Complete = p.result.Complete && err == nil
-	p.result.Requests = int(r.conn.requests.Load() - requests)
-	p.result.Retries = int(r.conn.retries.Load() - retries)
-	p.result.Waited = time.Duration(r.conn.waited.Load() - waited)
+	p.result.Requests += int(r.conn.requests.Load() - requests)
+	p.result.Retries += int(r.conn.retries.Load() - retries)
+	p.result.Waited += time.Duration(r.conn.waited.Load() - waited)
 	p.result.Checkpoint = p.checkpoint
 	return p.result, err
 }
@@ -430,6 +443,8 @@ func (r *run) finish(ctx context.Context, err error) error {
 	r.record.FinishedAt = time.Now()
 	r.record.Kind = KindLabel(err)
 	switch {
+	case errors.Is(err, errSliceOver):
+		return r.leave(ctx)
 	case err == nil && r.result().Complete:
 		r.record.State = RunComplete
 	case err == nil:
@@ -444,6 +459,23 @@ func (r *run) finish(ctx context.Context, err error) error {
 		r.record.State, r.record.Error = RunFailed, err.Error()
 	}
 	return r.save(ctx)
+}
+
+// leave has the next job go on with the run.
+func (r *run) leave(ctx context.Context) error {
+	r.record.State, r.record.FinishedAt, r.record.Kind = RunWaiting, time.Time{}, ""
+	for entity, result := range r.record.Results {
+		result.Kind = ""
+		r.record.Results[entity] = result
+	}
+	return saveError("leave run", r.service.store.Transact(context.WithoutCancel(ctx), func(ctx context.Context) error {
+		if err := r.save(ctx); err != nil {
+			return err
+		}
+		next := integrationJob(jobRuns, r.record.Ref)
+		next.At = time.Now().Add(handOver)
+		return r.service.engine.Enqueue(ctx, next)
+	}))
 }
 
 // pages runs the adapter's pull from req on and checks what it yields.

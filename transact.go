@@ -19,6 +19,12 @@ type Transactor interface {
 	// UpdateCredential returns ErrInTransaction: it holds a lease while somebody
 	// asks a token endpoint.
 	Transact(ctx context.Context, fn func(ctx context.Context) error) error
+
+	// AfterCommit calls fn when the transaction that Transact has put into ctx is
+	// committed, before the outermost Transact returns, and never if it is not. Without a
+	// transaction it calls fn at once. fn is short and does not fail; what must not
+	// be lost is written in the transaction instead.
+	AfterCommit(ctx context.Context, fn func())
 }
 
 // ErrInTransaction is returned by what must not run inside of [Transactor]'s

@@ -94,7 +94,6 @@ func (s *Service) endpoint(ctx context.Context, name string) (*endpoint, error) 
 
 // forgetEndpoints makes a change of an integration count at once in this process.
 func (s *Service) forgetEndpoints(ref Ref) {
-	s.turns.holdUntil(ref, time.Time{})
 	s.endpoints.mu.Lock()
 	defer s.endpoints.mu.Unlock()
 	for name, e := range s.endpoints.byName {

@@ -193,7 +193,6 @@ func (in *intake) keep(ctx context.Context) error {
 	}
 	switch {
 	case err == nil:
-		s.wake(in.endpoint.integration.Ref)
 		return nil
 	case ctx.Err() != nil:
 		return refuse(http.StatusServiceUnavailable, "gone") // nobody reads it

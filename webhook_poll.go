@@ -14,6 +14,7 @@ const (
 	pollTurns    = 200
 	pollLease    = time.Minute
 	pollInterval = time.Minute
+	eventWorkers = 4 // providers that are asked at once
 )
 
 // DrainEvents takes the events that the provider keeps for an integration into the inbox,
@@ -79,15 +80,12 @@ func (s *Service) keepPolled(ctx context.Context, conn *Conn, events []Event) er
 		}
 		rows[i] = row
 	}
-	if _, err := s.store.InsertDeliveries(ctx, rows); err != nil {
-		return wrap("insert events", ErrStore, err)
-	}
-	s.wake(conn.Ref())
-	return nil
+	_, err := s.insertDeliveries(ctx, rows)
+	return wrap("insert events", ErrStore, err)
 }
 
-// drainAllEvents asks every provider that keeps events, where a webhook is registered.
-func (s *Service) drainAllEvents(ctx context.Context) error {
+// findEvents has every provider asked that keeps events, where a webhook is registered.
+func (s *Service) findEvents(ctx context.Context) error {
 	store, ok := s.safe.store.(CredentialResealer)
 	if !ok {
 		return nil // nobody can list all tenants; the host calls DrainEvents
@@ -100,22 +98,27 @@ func (s *Service) drainAllEvents(ctx context.Context) error {
 		}
 		for _, v := range values {
 			if after = v.CredentialKey; v.Name == webhookName {
-				s.drainOne(ctx, v.Ref)
+				if err := s.engine.Enqueue(ctx, integrationJob(jobEvents, v.Ref)); err != nil {
+					return err
+				}
 			}
 		}
 	}
 }
 
-func (s *Service) drainOne(ctx context.Context, ref Ref) {
+// drainKept is the job of an integration whose provider may keep events. What fails is
+// tried at the next look.
+func (s *Service) drainKept(ctx context.Context, ref Ref) error {
 	in, err := s.Get(ctx, ref)
 	if err != nil || !in.Enabled || in.Status != StatusConnected {
-		return
+		return nil
 	}
 	adapter, err := s.config.Registry.Lookup(in.Provider)
 	if err != nil || !CapabilitiesOf(adapter).Has(CanPollEvents) {
-		return
+		return nil
 	}
 	if _, err := s.DrainEvents(ctx, ref); err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrUnsupported) && ctx.Err() == nil {
 		s.logger.Warn("events not drained", "integration", ref.String(), "error", err)
 	}
+	return nil
 }

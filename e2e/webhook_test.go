@@ -377,8 +377,8 @@ func (e environment) connect(t *testing.T) *pgx.Conn {
 func (e environment) waitUntilDone(t *testing.T) {
 	t.Helper()
 	for range 6000 {
-		pending, err := e.store.PendingIntegrations(t.Context(), enlace.Ref{}, 1)
-		if err == nil && len(pending) == 0 {
+		due, next, err := e.store.DueDeliveries(t.Context(), e.Ref, 1)
+		if err == nil && len(due) == 0 && next.IsZero() {
 			return
 		}
 		failed, _ := e.store.FailedDeliveries(t.Context(), e.Ref, 1000)

@@ -21,8 +21,8 @@ const (
 	insertDeliveries = `INSERT INTO enlace.deliveries (` + deliveryColumns + `, data) VALUES {rows}
 		ON CONFLICT (tenant, integration, dedupe_key) DO NOTHING RETURNING id`
 
-	pendingIntegration = `SELECT tenant, integration FROM enlace.deliveries
-		WHERE finished_at = 0 AND (tenant, integration) > (?, ?)
+	dueIntegration = `SELECT tenant, integration FROM enlace.deliveries
+		WHERE finished_at = 0 AND next_at <= {now} AND (tenant, integration) > (?, ?)
 		ORDER BY tenant, integration LIMIT 1`
 
 	dueDeliveries = `SELECT ` + deliveryColumns + `, data FROM enlace.deliveries
@@ -93,12 +93,12 @@ func (s *Store) insertDeliveries(ctx context.Context, deliveries []enlace.Stored
 	return selectAll(ctx, s, "insert deliveries", scanText, rowsOf(insertDeliveries, len(deliveries), 20), args...)
 }
 
-// PendingIntegrations implements [enlace.InboxStore]. Each step is one seek in the
-// index of what is pending, however much there is of it.
-func (s *Store) PendingIntegrations(ctx context.Context, after enlace.Ref, limit int) ([]enlace.Ref, error) {
+// DueIntegrations implements [enlace.InboxStore]. Each step is one seek in the index
+// of what is pending, however much of it is due; what is not yet due is passed over there.
+func (s *Store) DueIntegrations(ctx context.Context, after enlace.Ref, limit int) ([]enlace.Ref, error) {
 	var refs []enlace.Ref
 	for len(refs) < limit {
-		ref, found, err := selectOne(ctx, s, "pending integrations", scanRef, pendingIntegration, after.Tenant, after.ID)
+		ref, found, err := selectOne(ctx, s, "due integrations", scanRef, dueIntegration, after.Tenant, after.ID)
 		if err != nil || !found {
 			return refs, err
 		}

@@ -13,6 +13,9 @@ const (
 
 	queuedRuns = `SELECT tenant, integration, id FROM enlace.runs
 		WHERE queued AND state IN ('waiting', 'running') ORDER BY id LIMIT ?`
+
+	nextQueuedRun = `SELECT tenant, integration, id FROM enlace.runs
+		WHERE queued AND state IN ('waiting', 'running') AND tenant = ? AND integration = ? ORDER BY id LIMIT 1`
 )
 
 // RequestRun implements [enlace.RunStore].
@@ -33,8 +36,19 @@ func (s *Store) RunRequest(ctx context.Context, tenant, id string) (enlace.RunRe
 
 // QueuedRuns implements [enlace.RunStore].
 func (s *Store) QueuedRuns(ctx context.Context, limit int) ([]enlace.QueuedRun, error) {
-	scan := func(row Row) (run enlace.QueuedRun, err error) {
-		return run, row.Scan(&run.Ref.Tenant, &run.Ref.ID, &run.RunID)
+	return selectAll(ctx, s, "queued runs", scanQueuedRun, queuedRuns, limit)
+}
+
+// NextQueuedRun implements [enlace.RunStore].
+func (s *Store) NextQueuedRun(ctx context.Context, ref enlace.Ref) (enlace.QueuedRun, error) {
+	run, found, err := selectOne(ctx, s, "next queued run", scanQueuedRun, nextQueuedRun, ref.Tenant, ref.ID)
+	if err == nil && !found {
+		err = enlace.ErrNotFound
 	}
-	return selectAll(ctx, s, "queued runs", scan, queuedRuns, limit)
+	return run, err
+}
+
+func scanQueuedRun(row Row) (run enlace.QueuedRun, err error) {
+	err = row.Scan(&run.Ref.Tenant, &run.Ref.ID, &run.RunID)
+	return run, err
 }

@@ -46,16 +46,16 @@ func (s *Store) InsertDeliveries(ctx context.Context, deliveries []enlace.Stored
 	return inserted, nil
 }
 
-// PendingIntegrations implements [enlace.InboxStore].
-func (s *Store) PendingIntegrations(ctx context.Context, after enlace.Ref, limit int) ([]enlace.Ref, error) {
+// DueIntegrations implements [enlace.InboxStore].
+func (s *Store) DueIntegrations(ctx context.Context, after enlace.Ref, limit int) ([]enlace.Ref, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.end(ctx)
-	seen := map[enlace.Ref]bool{}
+	seen, at := map[enlace.Ref]bool{}, now()
 	var refs []enlace.Ref
 	for _, d := range s.deliveries.all() {
-		if pending(d) && !seen[d.Ref] && compareRefs(d.Ref, after) > 0 {
+		if pending(d) && !d.NextAt.After(at) && !seen[d.Ref] && compareRefs(d.Ref, after) > 0 {
 			seen[d.Ref] = true
 			refs = append(refs, d.Ref)
 		}

@@ -60,14 +60,33 @@ func (s *Store) QueuedRuns(ctx context.Context, limit int) ([]enlace.QueuedRun, 
 		return nil, err
 	}
 	defer s.end(ctx)
+	queued := s.queued(func(enlace.Run) bool { return true })
+	return queued[:min(limit, len(queued))], nil
+}
+
+// NextQueuedRun implements [enlace.RunStore].
+func (s *Store) NextQueuedRun(ctx context.Context, ref enlace.Ref) (enlace.QueuedRun, error) {
+	if err := s.begin(ctx); err != nil {
+		return enlace.QueuedRun{}, err
+	}
+	defer s.end(ctx)
+	queued := s.queued(func(run enlace.Run) bool { return run.Ref == ref })
+	if len(queued) == 0 {
+		return enlace.QueuedRun{}, enlace.ErrNotFound
+	}
+	return queued[0], nil
+}
+
+// queued are the queued runs that match, in order of their ids.
+func (s *Store) queued(match func(enlace.Run) bool) []enlace.QueuedRun {
 	var queued []enlace.QueuedRun
 	for _, run := range s.runs.all() {
-		if run.Queued && (run.State == enlace.RunWaiting || run.State == enlace.RunRunning) {
+		if run.Queued && (run.State == enlace.RunWaiting || run.State == enlace.RunRunning) && match(run) {
 			queued = append(queued, enlace.QueuedRun{Ref: run.Ref, RunID: run.ID})
 		}
 	}
 	slices.SortFunc(queued, func(a, b enlace.QueuedRun) int { return cmp.Compare(a.RunID, b.RunID) })
-	return queued[:min(limit, len(queued))], nil
+	return queued
 }
 
 // Run implements [enlace.RunStore].

@@ -8,8 +8,9 @@ import (
 // transaction is what the context inside of Transact carries. While it is open it
 // holds the store's lock; its own lets one call after the other in.
 type transaction struct {
-	mu   sync.Mutex
-	done bool
+	mu    sync.Mutex
+	done  bool
+	after []func() // to be called after the commit
 }
 
 // transactionKey finds the transaction of one store in a context.
@@ -22,16 +23,40 @@ func (s *Store) transaction(ctx context.Context) *transaction {
 
 // Transact implements [enlace.Transactor]. Everybody else waits until fn has
 // returned, also those who only read.
-func (s *Store) Transact(ctx context.Context, fn func(ctx context.Context) error) (err error) {
+func (s *Store) Transact(ctx context.Context, fn func(ctx context.Context) error) error {
 	if s.transaction(ctx) != nil {
 		return fn(ctx)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	tx := &transaction{}
+	if err := s.transact(ctx, tx, fn); err != nil {
+		return err
+	}
+	for _, after := range tx.after {
+		after()
+	}
+	return nil
+}
+
+// AfterCommit implements [enlace.Transactor].
+func (s *Store) AfterCommit(ctx context.Context, fn func()) {
+	tx := s.transaction(ctx)
+	if tx == nil {
+		fn()
+		return
+	}
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	tx.after = append(tx.after, fn)
+}
+
+// transact runs fn while nobody else uses the store.
+func (s *Store) transact(ctx context.Context, tx *transaction, fn func(ctx context.Context) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tx, committed := &transaction{}, false
+	committed := false
 	s.undo = &undoLog{}
 	defer func() {
 		tx.mu.Lock()

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,12 +17,26 @@ const rollbackTimeout = 5 * time.Second
 // transactionKey finds the transaction of one store in a context.
 type transactionKey struct{ store *Store }
 
+// transaction is what the context inside of Transact carries.
+type transaction struct {
+	tx    pgx.Tx
+	mu    sync.Mutex
+	after []func() // to be called after the commit
+}
+
+func (s *Store) transaction(ctx context.Context) *transaction {
+	tx, _ := ctx.Value(transactionKey{s}).(*transaction)
+	return tx
+}
+
 // Tx returns the transaction of a context that [Store.Transact] has made, so that
 // the host's own tables change together with the store's. Do not commit it or
 // roll it back. It is false for any other context.
 func (s *Store) Tx(ctx context.Context) (pgx.Tx, bool) {
-	tx, ok := ctx.Value(transactionKey{s}).(pgx.Tx)
-	return tx, ok
+	if t := s.transaction(ctx); t != nil {
+		return t.tx, true
+	}
+	return nil, false
 }
 
 // Transact implements [enlace.Transactor], in the database's default isolation. A
@@ -40,10 +55,29 @@ func (s *Store) Transact(ctx context.Context, fn func(ctx context.Context) error
 		defer cancel()
 		_ = tx.Rollback(ctx)
 	}()
-	if err := fn(context.WithValue(ctx, transactionKey{s}, tx)); err != nil {
+	t := &transaction{tx: tx}
+	if err := fn(context.WithValue(ctx, transactionKey{s}, t)); err != nil {
 		return err
 	}
-	return failed("commit", tx.Commit(ctx))
+	if err := tx.Commit(ctx); err != nil {
+		return failed("commit", err)
+	}
+	for _, call := range t.after {
+		call()
+	}
+	return nil
+}
+
+// AfterCommit implements [enlace.Transactor].
+func (s *Store) AfterCommit(ctx context.Context, fn func()) {
+	t := s.transaction(ctx)
+	if t == nil {
+		fn()
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.after = append(t.after, fn)
 }
 
 // sharedDatabase is what the statements shared with other stores run on.

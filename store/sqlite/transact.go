@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/enlace-go/enlace/internal/sqlstore"
 )
@@ -12,12 +13,26 @@ import (
 // transactionKey finds the transaction of one store in a context.
 type transactionKey struct{ store *Store }
 
+// transaction is what the context inside of Transact carries.
+type transaction struct {
+	tx    *sql.Tx
+	mu    sync.Mutex
+	after []func() // to be called after the commit
+}
+
 // Tx returns the transaction of a context that [Store.Transact] has made, so that
 // the host's own tables change together with the store's. Do not commit it or
 // roll it back. It is false for any other context.
 func (s *Store) Tx(ctx context.Context) (*sql.Tx, bool) {
-	tx, ok := ctx.Value(transactionKey{s}).(*sql.Tx)
-	return tx, ok
+	if tx := s.transaction(ctx); tx != nil {
+		return tx.tx, true
+	}
+	return nil, false
+}
+
+func (s *Store) transaction(ctx context.Context) *transaction {
+	tx, _ := ctx.Value(transactionKey{s}).(*transaction)
+	return tx
 }
 
 // Transact implements [enlace.Transactor]. The file has one writer at a time: all
@@ -32,10 +47,29 @@ func (s *Store) Transact(ctx context.Context, fn func(ctx context.Context) error
 		return failed("begin", err)
 	}
 	defer func() { _ = tx.Rollback() }() // without effect after the commit
-	if err := fn(context.WithValue(ctx, transactionKey{s}, tx)); err != nil {
+	t := &transaction{tx: tx}
+	if err := fn(context.WithValue(ctx, transactionKey{s}, t)); err != nil {
 		return err
 	}
-	return failed("commit", tx.Commit())
+	if err := tx.Commit(); err != nil {
+		return failed("commit", err)
+	}
+	for _, call := range t.after {
+		call()
+	}
+	return nil
+}
+
+// AfterCommit implements [enlace.Transactor].
+func (s *Store) AfterCommit(ctx context.Context, fn func()) {
+	tx := s.transaction(ctx)
+	if tx == nil {
+		fn()
+		return
+	}
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	tx.after = append(tx.after, fn)
 }
 
 // sharedDatabase is what the statements shared with other stores run on.

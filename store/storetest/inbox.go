@@ -170,14 +170,16 @@ func inboxDue(t *testing.T, s enlace.Store) {
 func inboxPending(t *testing.T, s enlace.Store) {
 	done := delivery(ref("acme", "i3"), "d9", "9")
 	done.State, done.FinishedAt = enlace.DeliveryDone, base
-	insert(t, s, delivery(ref("globex", "i1"), "d1", "1"), delivery(ref("acme", "i2"), "d2", "2"), delivery(ref("acme", "i1"), "d3", "3"),
+	later := delivery(ref("acme", "i4"), "d8", "8")
+	later.NextAt = time.Now().Add(time.Hour)
+	insert(t, s, later, delivery(ref("globex", "i1"), "d1", "1"), delivery(ref("acme", "i2"), "d2", "2"), delivery(ref("acme", "i1"), "d3", "3"),
 		delivery(ref("acme", "i1"), "d4", "4"), delivery(ref("", "i1"), "d5", "5"), done)
-	all, err := s.PendingIntegrations(t.Context(), enlace.Ref{}, 10)
-	noError(t, "PendingIntegrations lists integrations", err)
+	all, err := s.DueIntegrations(t.Context(), enlace.Ref{}, 10)
+	noError(t, "DueIntegrations lists integrations", err)
 	equal(t, "integrations with something to do come once, in order", all, []enlace.Ref{ref("", "i1"), ref("acme", "i1"), ref("acme", "i2"), ref("globex", "i1")})
-	some, err := s.PendingIntegrations(t.Context(), ref("acme", "i1"), 1)
-	noError(t, "PendingIntegrations goes on behind after", err)
-	equal(t, "PendingIntegrations goes on behind after, up to limit", some, []enlace.Ref{ref("acme", "i2")})
+	some, err := s.DueIntegrations(t.Context(), ref("acme", "i1"), 1)
+	noError(t, "DueIntegrations goes on behind after", err)
+	equal(t, "DueIntegrations goes on behind after, up to limit", some, []enlace.Ref{ref("acme", "i2")})
 }
 
 func inboxStates(t *testing.T, s enlace.Store) {
@@ -422,8 +424,8 @@ func inboxDelete(t *testing.T, s enlace.Store) {
 		noError(t, "MarkEvents", err)
 	}
 	noError(t, "DeleteInbox", s.DeleteInbox(ctx, in))
-	pending, err := s.PendingIntegrations(ctx, enlace.Ref{}, 10)
-	noError(t, "PendingIntegrations", err)
+	pending, err := s.DueIntegrations(ctx, enlace.Ref{}, 10)
+	noError(t, "DueIntegrations", err)
 	equal(t, "DeleteInbox removes the deliveries of one integration", pending, []enlace.Ref{other})
 	_, err = s.Endpoint(ctx, "h-i1", "")
 	wantError(t, "DeleteInbox removes the endpoints", err, enlace.ErrNotFound)

@@ -93,6 +93,11 @@ func runQueued(t *testing.T, s enlace.Store) {
 		noError(t, "QueuedRuns", err)
 		equal(t, "QueuedRuns lists the queued runs of all tenants that wait or run", got, want[:min(limit, len(want))])
 	}
+	next, err := s.NextQueuedRun(t.Context(), ref("b", "one"))
+	noError(t, "NextQueuedRun", err)
+	equal(t, "NextQueuedRun returns the first of an integration", next, want[2])
+	_, err = s.NextQueuedRun(t.Context(), ref("b", "two"))
+	wantError(t, "NextQueuedRun of an integration without any", err, enlace.ErrNotFound)
 }
 
 func runUpsert(t *testing.T, s enlace.Store) {

@@ -17,6 +17,36 @@ var transactionChecks = []check{
 	{"CanceledBefore", transactionCanceled},
 	{"UpdateCredential", transactionUpdateCredential},
 	{"NoLostUpdates", transactionNoLostUpdates},
+	{"AfterCommit", transactionAfterCommit},
+}
+
+func transactionAfterCommit(t *testing.T, s enlace.Store) {
+	called := map[string]int{}
+	note := func(ctx context.Context, name string) {
+		s.AfterCommit(ctx, func() {
+			called[name]++
+			_, err := s.Integration(t.Context(), ref("acme", "one")) // waits for nobody
+			if (name == "committed") != (err == nil) {
+				t.Errorf("what AfterCommit calls comes after the commit: %v", err)
+			}
+		})
+	}
+	note(t.Context(), "outside")
+	equal(t, "AfterCommit calls at once outside of Transact", called, map[string]int{"outside": 1})
+	err := s.Transact(t.Context(), func(ctx context.Context) error {
+		note(ctx, "abandoned")
+		return errAbandoned
+	})
+	wantError(t, "Transact returns the error of fn", err, errAbandoned)
+	noError(t, "Transact", s.Transact(t.Context(), func(ctx context.Context) error {
+		err := s.Transact(ctx, func(ctx context.Context) error {
+			note(ctx, "committed")
+			return s.CreateIntegration(ctx, integration("acme", "one"))
+		})
+		equal(t, "AfterCommit does not call before the outermost Transact ends", called, map[string]int{"outside": 1})
+		return err
+	}))
+	equal(t, "AfterCommit calls once after the commit, and never without one", called, map[string]int{"outside": 1, "committed": 1})
 }
 
 var errAbandoned = errors.New("abandoned")
