@@ -38,20 +38,24 @@ const (
 	GrantViewMetrics                    // see metrics
 	GrantViewLogs                       // see log lines
 	GrantViewAudit                      // see and export the audit trail
+	// GrantDiagnose is to see what concerns the whole installation and not one tenant: the
+	// doctor, and the process's metrics for Prometheus. It counts only where Access.Tenant
+	// is empty, so that a tenant's administrator never sees of others.
+	GrantDiagnose
 )
 
 // Usual sets of grants.
 const (
 	ReadOnly      = GrantView | GrantViewMetrics | GrantViewLogs
 	Operator      = ReadOnly | GrantEnable | GrantConnect | GrantTest | GrantSync | GrantReplay
-	Administrator = Operator | GrantCreate | GrantUpdate | GrantDelete | GrantFlags | GrantViewAudit
+	Administrator = Operator | GrantCreate | GrantUpdate | GrantDelete | GrantFlags | GrantViewAudit | GrantDiagnose
 )
 
 // Has says whether every grant of want is in g.
 func (g Grants) Has(want Grants) bool { return g&want == want }
 
 var grantNames = []string{"view", "create", "update", "delete", "enable", "connect", "test", "sync", "replay", "flags",
-	"metrics.view", "logs.view", "audit.view"}
+	"metrics.view", "logs.view", "audit.view", "diagnose"}
 
 // String lists the names, separated by commas.
 func (g Grants) String() string {
@@ -73,6 +77,9 @@ func (a *Admin) authorize(r *http.Request) (Access, int) {
 		return Access{}, http.StatusForbidden
 	}
 	access, err := a.options.Authorize(r)
+	if access.Tenant != "" {
+		access.Grants &^= GrantDiagnose
+	}
 	switch {
 	case errors.Is(err, ErrSignedOut):
 		return Access{}, http.StatusUnauthorized

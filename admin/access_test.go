@@ -244,12 +244,15 @@ func TestGrants(t *testing.T) {
 func crawl(t *testing.T, h *host) map[string]answer {
 	t.Helper()
 	pages, queue := map[string]answer{}, []string{h.base}
+	user := h.access.User
+	defer func() { h.access.User = user }()
 	for len(queue) > 0 {
 		address := queue[0]
 		queue = queue[1:]
 		if _, seen := pages[address]; seen || !strings.HasPrefix(address, h.base) || strings.Contains(address, "/static/") || strings.HasSuffix(address, "/live") {
 			continue
 		}
+		h.access.User = user + strings.Repeat("'", len(pages)/50) // more pages than one user may ask for at once
 		a := h.get(address)
 		pages[address] = a
 		if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") && a.StatusCode != http.StatusOK {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/mapping"
 )
 
 // Options say who may see the admin and what it is called. Authorize is the only
@@ -37,6 +39,14 @@ type Options struct {
 	// "https://app.example.com". It is needed behind a proxy that rewrites the Host
 	// header of a site on plain http.
 	TrustedOrigins []string
+	// FrameAncestors are the origins whose pages may show the admin in a frame, such as
+	// "https://app.example.com": the host's own, of the same site, since browsers send no
+	// session cookie to frames of another one. Defaults to none.
+	FrameAncestors []string
+
+	// Probes answers "api/v1/health?probe=live" and "?probe=ready" without Authorize, in one
+	// word, for load balancers. Defaults to false: they are answered to who may see.
+	Probes bool
 
 	// Product is the name in the title; empty is "enlace".
 	Product string
@@ -50,6 +60,10 @@ type Options struct {
 	// Source gives what is pushed for an integration, for plans that a person looks at
 	// and applies; nil where nothing is pushed. Defaults to none: no plans.
 	Source func(enlace.Integration) enlace.Source
+	// Schema tells what the host's own records of an entity look like, for proposals of a
+	// first mapping; one without fields is none. Defaults to none: a person writes the names
+	// of the fields, beginning with those that the active mapping writes.
+	Schema func(in enlace.Integration, entity string) mapping.Schema
 	// Logs is the buffer whose last lines the log page shows: the one in the chain of
 	// Config.Logger's handlers. Defaults to none: no page.
 	Logs *enlace.LogBuffer
@@ -68,6 +82,8 @@ type Admin struct {
 	service *enlace.Service
 	options Options
 	public  *url.URL // nil if not set
+	apiOnly bool     // made by API
+	policy  string   // for what the pages may load, and who may frame them
 	logger  *slog.Logger
 
 	origins *http.CrossOriginProtection
@@ -82,6 +98,8 @@ type Admin struct {
 	answers *answers
 	plans   *plans
 	undos   *undos
+
+	diagnoses diagnoses
 
 	stopping context.Context // ends with Close
 	stop     context.CancelFunc
@@ -115,10 +133,23 @@ func Handler(service *enlace.Service, o Options) *Admin {
 			panic("admin: Options.TrustedOrigins: " + err.Error())
 		}
 	}
+	mustAncestors(o.FrameAncestors)
+	a.policy = framePolicy(o.FrameAncestors)
 	a.stopping, a.stop = context.WithCancel(context.Background())
 	a.files, a.pages = loadFiles(), loadPages()
 	a.hub = a.newHub(a.options.MaxStreams)
 	a.routes = a.newRoutes()
+	return a
+}
+
+// API returns the REST API alone, for hosts that have pages of their own: what [Handler]
+// serves under "api/v1/" is then at the mount itself, as "integrations", "providers",
+// "test", "validate", "webhook", "sync", "metrics", "health" and so on. The mount's root is
+// the list of integrations too, so that a mount at /integrations/ has the usual addresses.
+// It takes the options that concern no page, and panics as Handler does.
+func API(service *enlace.Service, o Options) *Admin {
+	a := Handler(service, o)
+	a.apiOnly = true
 	return a
 }
 
@@ -153,9 +184,9 @@ func (a *Admin) Close() {
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := &call{admin: a, mount: locate(r), id: requestID(r), address: addressOf(r)}
 	call.preferences = a.preferencesOf(r)
-	protectPage(w.Header())
+	a.protectPage(w.Header())
 	w.Header().Set("X-Request-Id", call.id)
-	if name, ok := strings.CutPrefix(call.mount.path, "static/"); ok && a.files.serve(w, r, name) {
+	if name, ok := strings.CutPrefix(call.mount.path, "static/"); ok && !a.apiOnly && a.files.serve(w, r, name) {
 		return
 	}
 	r = call.attach(r)
@@ -170,6 +201,14 @@ func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.fail(w, r, call, err)
 		}
 		return
+	}
+	if a.apiOnly {
+		call.mount.path = strings.TrimPrefix(apiPath, "/") + "/" + cmp.Or(call.mount.path, "integrations")
+	}
+	if a.options.Probes && r.Method == http.MethodGet && "/"+call.mount.path == apiPath+"/health" {
+		if served, err := a.healthProbe(w, r, call); served || err != nil {
+			return
+		}
 	}
 	access, status := a.authorize(r)
 	if status != 0 {

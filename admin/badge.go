@@ -34,6 +34,7 @@ var icons = map[string]string{
 	"out":     "M8 10.5v-8M4.5 6 8 2.5 11.5 6M2.5 10v3.5h11V10",
 	"fork":    "M4 2v4l4 3v5M12 2v4L8 9",
 	"undo":    "M3 6h7a3.5 3.5 0 1 1 0 7H6M6 3 3 6l3 3",
+	"heart":   "M8 13.5 2.8 8.3a3.2 3.2 0 0 1 4.5-4.5L8 4.5l.7-.7a3.2 3.2 0 0 1 4.5 4.5zM6 8h4M8 6v4",
 	"off":     "M8 2v5M4.5 4.5a5 5 0 1 0 7 0",
 }
 
@@ -66,6 +67,7 @@ var looks = map[string]map[string]look{
 		"conflict": {"warn", "warn"},
 	},
 	"outbox":   {"dead": {"bad", "cross"}, "in_doubt": {"warn", "warn"}, "failing": {"warn", "clock"}, "queued": {"busy", "clock"}},
+	"schedule": {"active": {"good", "clock"}, "paused": {"warn", "pause"}},
 	"conflict": {"open": {"warn", "warn"}, "decided": {"busy", "clock"}, "resolved": {"good", "check"}},
 	"mapping":  {"draft": {"quiet", "dash"}, "active": {"good", "check"}, "retired": {"quiet", "off"}},
 	"step":     {"ok": {"good", "check"}, "failed": {"bad", "cross"}, "skipped": {"quiet", "dash"}, "running": {"busy", "sync"}},

@@ -28,6 +28,13 @@ type troubled struct {
 	release chan struct{}
 }
 
+func (s *troubled) Integrations(ctx context.Context, q enlace.IntegrationQuery) ([]enlace.Integration, string, error) {
+	if s.mood == "no list" {
+		return nil, "", errors.New("the disk is gone")
+	}
+	return s.Store.Integrations(ctx, q)
+}
+
 func (s *troubled) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, string, error) {
 	switch s.mood {
 	case "fail":

@@ -67,6 +67,7 @@ type preferences struct {
 	Language string // a key of catalogs
 	Theme    string // "light", "dark" or "" for the system's
 	Zone     string // an IANA name out of zones, or "" for the language's
+	Keys     string // "off" if single keys do nothing
 }
 
 var themes = []string{"", "light", "dark"}
@@ -75,7 +76,7 @@ func (a *Admin) preferencesOf(r *http.Request) preferences {
 	p := preferences{}
 	if cookie, err := r.Cookie(preferencesCookie); err == nil {
 		if values, err := url.ParseQuery(cookie.Value); err == nil {
-			p = preferences{Language: values.Get("language"), Theme: values.Get("theme"), Zone: values.Get("zone")}
+			p = preferences{Language: values.Get("language"), Theme: values.Get("theme"), Zone: values.Get("zone"), Keys: values.Get("keys")}
 		}
 	}
 	return p.orDefaults(r.Header.Get("Accept-Language"), a.options.Language)
@@ -89,6 +90,9 @@ func (p preferences) orDefaults(accepted, fallback string) preferences {
 	if p.Theme != "light" && p.Theme != "dark" {
 		p.Theme = ""
 	}
+	if p.Keys != "off" {
+		p.Keys = ""
+	}
 	if _, ok := zones[p.Zone]; !ok {
 		p.Zone = homeZone[p.Language]
 	}
@@ -96,7 +100,7 @@ func (p preferences) orDefaults(accepted, fallback string) preferences {
 }
 
 func (p preferences) cookie(secure bool) *http.Cookie {
-	value := url.Values{"language": {p.Language}, "theme": {p.Theme}, "zone": {p.Zone}}.Encode()
+	value := url.Values{"language": {p.Language}, "theme": {p.Theme}, "zone": {p.Zone}, "keys": {p.Keys}}.Encode()
 	// Without a path the browser takes that of the mount, whatever a proxy made of it.
 	return &http.Cookie{Name: preferencesCookie, Value: value, MaxAge: int((365 * 24 * time.Hour).Seconds()), HttpOnly: true, Secure: secure,
 		SameSite: http.SameSiteLaxMode}

@@ -1,9 +1,14 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/enlace-go/enlace"
 )
@@ -83,20 +88,15 @@ func (a *Admin) startAuthorization(w http.ResponseWriter, r *http.Request, c *ca
 	if err != nil {
 		return err
 	}
-	flow, err := a.authFlow(c, r, in.Ref, in.ID)
+	target, cookies, err := a.beginAuthorization(c, r, in, "i/"+in.ID)
 	if err != nil {
 		return err
 	}
-	answer := &captured{header: http.Header{}}
-	start := r.Clone(r.Context())
-	start.Method, start.URL = http.MethodGet, &url.URL{Path: "/start"}
-	flow.ServeHTTP(answer, start)
-	target := answer.header.Get("Location")
-	if answer.status != http.StatusSeeOther || httpOnly(target) == "" {
+	if target == "" {
 		leave(w, http.StatusSeeOther, c.mount.root+"i/"+in.ID+"/connect?failed=authorize")
 		return nil
 	}
-	for _, cookie := range answer.header.Values("Set-Cookie") {
+	for _, cookie := range cookies {
 		w.Header().Add("Set-Cookie", cookie)
 	}
 	w.Header().Set("Refresh", "0; url="+target)
@@ -104,6 +104,24 @@ func (a *Admin) startAuthorization(w http.ResponseWriter, r *http.Request, c *ca
 	d, _ := a.describe(in.Provider)
 	t := translator(c.Language)
 	return a.show(w, r, c, page{name: "leaving", title: t.text("connect.leaving", d.Title), section: "integrations", data: target})
+}
+
+// beginAuthorization is the address to send the browser to and the cookies by which it is
+// known when it comes back, which is to the page back. Without an address the provider
+// offers no such authorization.
+func (a *Admin) beginAuthorization(c *call, r *http.Request, in enlace.Integration, back string) (target string, cookies []string, err error) {
+	flow, err := a.authFlow(c, r, in.Ref, back)
+	if err != nil {
+		return "", nil, err
+	}
+	answer := &captured{header: http.Header{}}
+	start := r.Clone(r.Context())
+	start.Method, start.URL = http.MethodGet, &url.URL{Path: "/start"}
+	flow.ServeHTTP(answer, start)
+	if target = answer.header.Get("Location"); answer.status != http.StatusSeeOther || httpOnly(target) == "" {
+		return "", nil, nil
+	}
+	return target, answer.header.Values("Set-Cookie"), nil
 }
 
 // captured keeps the answer of a handler, without its body.
@@ -119,7 +137,7 @@ func (w *captured) WriteHeader(status int)      { w.status = status }
 // endAuthorization takes the provider's answer. The library knows the browser by a
 // cookie of its own.
 func (a *Admin) endAuthorization(w http.ResponseWriter, r *http.Request, c *call) error {
-	flow, err := a.authFlow(c, r, enlace.Ref{}, "")
+	flow, err := a.authFlow(c, r, enlace.Ref{}, "i")
 	if err != nil {
 		return err
 	}
@@ -127,20 +145,74 @@ func (a *Admin) endAuthorization(w http.ResponseWriter, r *http.Request, c *call
 	return nil
 }
 
-// authFlow is the library's OAuth handler for the address that this request came by.
-func (a *Admin) authFlow(c *call, r *http.Request, ref enlace.Ref, id string) (http.Handler, error) {
+// authFlow is the library's OAuth handler for the address that this request came by. back
+// is where in the mount the browser ends.
+func (a *Admin) authFlow(c *call, r *http.Request, ref enlace.Ref, back string) (http.Handler, error) {
 	root := c.publicRoot(r)
-	back, err := url.Parse(root)
+	mount, err := url.Parse(root)
 	if err != nil {
 		return nil, newProblem(c, "bad_request")
-	}
-	path := strings.TrimSuffix(back.EscapedPath(), "/") + "/i"
-	if id != "" {
-		path += "/" + id
 	}
 	return a.service.AuthHandler(enlace.AuthHandlerOptions{
 		Integration: func(*http.Request) (enlace.Ref, error) { return ref, nil },
 		CallbackURL: root + callbackPath,
-		ReturnTo:    path,
+		ReturnTo:    strings.TrimSuffix(mount.EscapedPath(), "/") + "/" + back,
 	})
+}
+
+// authorizationLife is how long a person may take at the provider's page.
+const authorizationLife = 10 * time.Minute
+
+type authorizationAnswer struct {
+	SetCookie []string `header:"Set-Cookie"`
+	Body      struct {
+		AuthorizeURL string    `json:"authorizeUrl" doc:"Where to send the browser that has made this request: its cookie proves it when it comes back"`
+		ExpiresAt    time.Time `json:"expiresAt"`
+	}
+}
+
+func (api *api) authorizationOperations() {
+	type authorizeInput struct {
+		ID   string `path:"id" maxLength:"64"`
+		Body *struct {
+			ReturnTo string `json:"returnTo,omitempty" maxLength:"500" doc:"Where in the mount the browser ends; left out, the integration's page"`
+		}
+	}
+	operation(api, GrantConnect, huma.Operation{Method: "POST", Path: "/integrations/{id}/oauth", OperationID: "authorizeIntegration", Summary: "Begin an authorization at the provider",
+		Tags: []string{"integrations"}, DefaultStatus: http.StatusCreated, Middlewares: huma.Middlewares{keepRequest}},
+		func(ctx context.Context, c *call, in *authorizeInput) (*authorizationAnswer, error) {
+			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
+			if err != nil {
+				return nil, err
+			}
+			back := "i/" + found.ID
+			if in.Body != nil && in.Body.ReturnTo != "" {
+				if back = insidePath(in.Body.ReturnTo); back == "" {
+					return nil, newProblem(c, "validation_failed")
+				}
+			}
+			target, cookies, err := api.beginAuthorization(c, requestOf(ctx), found, back)
+			if err == nil && target == "" {
+				err = newProblem(c, "capability_unsupported")
+			}
+			if err != nil {
+				return nil, err
+			}
+			out := &authorizationAnswer{SetCookie: cookies}
+			out.Body.AuthorizeURL, out.Body.ExpiresAt = target, time.Now().Add(authorizationLife).UTC()
+			return out, nil
+		})
+}
+
+type requestKey struct{}
+
+// keepRequest gives an operation the request that it answers.
+func keepRequest(ctx huma.Context, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	next(huma.WithValue(ctx, requestKey{}, r))
+}
+
+func requestOf(ctx context.Context) *http.Request {
+	r, _ := ctx.Value(requestKey{}).(*http.Request)
+	return r
 }

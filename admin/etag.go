@@ -7,12 +7,10 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-
-	"github.com/enlace-go/enlace"
 )
 
-// etagOf is the strong validator of an integration: its version.
-func etagOf(in enlace.Integration) string { return fmt.Sprintf(`"v%d"`, in.Version) }
+// versionTag is the strong validator of what has a version.
+func versionTag(version int64) string { return fmt.Sprintf(`"v%d"`, version) }
 
 func etagOfBytes(data []byte) string {
 	sum := sha256.Sum256(data)
@@ -35,11 +33,11 @@ func matchesTag(header, tag string, weak bool) bool {
 }
 
 // checkVersion refuses a change whose sender has read another version, or none.
-func checkVersion(c *call, ifMatch string, in enlace.Integration) error {
+func checkVersion(c *call, ifMatch string, version int64) error {
 	switch {
 	case ifMatch == "":
 		return newProblem(c, "version_required")
-	case !matchesTag(ifMatch, etagOf(in), false):
+	case !matchesTag(ifMatch, versionTag(version), false):
 		return newProblem(c, "version_conflict")
 	default:
 		return nil

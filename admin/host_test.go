@@ -25,6 +25,7 @@ import (
 type host struct {
 	t        *testing.T
 	provider *fake.Provider
+	store    enlace.Store
 	service  *enlace.Service
 	admin    *admin.Admin
 	server   *httptest.Server
@@ -54,6 +55,7 @@ func newHost(t *testing.T, o hostOptions) *host {
 			return enlace.Changes{Created: len(b.Records)}, nil
 		})
 	}
+	h.store = o.store
 	key, err := enlace.ParseKey(enlace.GenerateKey())
 	if err != nil {
 		t.Fatal(err)

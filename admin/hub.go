@@ -40,7 +40,6 @@ type hub struct {
 	streams map[*stream]struct{}
 	users   map[string]int
 	numbers map[string]uint64 // of the last signal, by tenant
-	closed  chan struct{}
 	once    sync.Once
 }
 
@@ -60,7 +59,7 @@ type stream struct {
 const maxPending = 256
 
 func (a *Admin) newHub(limit int) *hub {
-	h := &hub{limit: limit, streams: map[*stream]struct{}{}, users: map[string]int{}, numbers: map[string]uint64{}, closed: make(chan struct{})}
+	h := &hub{limit: limit, streams: map[*stream]struct{}{}, users: map[string]int{}, numbers: map[string]uint64{}}
 	h.unwatch = a.service.Watch(func(ctx context.Context, o enlace.Observation) {
 		if n := observeTest(ctx, o); n != nil {
 			h.publish(n.tenant, signal{Topic: "tests", Run: n.id})
@@ -73,10 +72,7 @@ func (a *Admin) newHub(limit int) *hub {
 }
 
 func (h *hub) close() {
-	h.once.Do(func() {
-		h.unwatch()
-		close(h.closed)
-	})
+	h.once.Do(h.unwatch)
 }
 
 // publish tells every stream of the tenant. It never waits.
@@ -160,6 +156,10 @@ func signalOf(o enlace.Observation) (tenant string, s signal, ok bool) {
 		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "page"}, true
 	case enlace.SyncFinished:
 		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "finished"}, true
+	case enlace.RunChanged:
+		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: o.Action}, true
+	case enlace.ScheduleDue:
+		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "schedule"}, true
 	case enlace.MappingChanged:
 		return o.Ref.Tenant, signal{Topic: "integrations", Integration: o.Ref.ID, Action: "mapping." + o.Action}, true
 	case enlace.BatchPushed:
@@ -189,6 +189,60 @@ var errNoFlush = errors.New("admin: the response writer cannot flush")
 // first is "hello": who has read at another number reads again. "resync" asks to
 // read everything anew.
 func (a *Admin) live(w http.ResponseWriter, r *http.Request, c *call) error {
+	return a.liveOf(w, r, c, "")
+}
+
+// liveOf is live narrowed to one integration; "" is all of the tenant's.
+func (a *Admin) liveOf(w http.ResponseWriter, r *http.Request, c *call, integration string) error {
+	greeted := false
+	return a.streaming(w, r, c, GrantView, func(ctx context.Context, out *eventWriter, s *stream) bool {
+		if !greeted {
+			greeted, out.number = true, a.hub.number(c.access.Tenant)
+			out.event("hello", signal{Topic: "hello"})
+			return true
+		}
+		signals, number, lost, ok := s.next(ctx)
+		if !ok {
+			out.comment("beat")
+			return ctx.Err() == nil
+		}
+		out.number = number
+		if lost {
+			out.event("resync", signal{Topic: "resync"})
+		}
+		for _, sig := range signals {
+			if integration == "" || sig.Integration == integration {
+				out.event(sig.Topic, sig)
+			}
+		}
+		return true
+	})
+}
+
+// next waits for signals until the heartbeat is due; ok is false if there was none.
+// What belongs together is gathered for a moment, so that a busy sync costs a few events
+// a second.
+func (s *stream) next(ctx context.Context) (signals []signal, number uint64, lost, ok bool) {
+	beat := time.NewTimer(heartbeat)
+	defer beat.Stop()
+	select {
+	case <-ctx.Done():
+		return nil, 0, false, false
+	case <-beat.C:
+		return nil, 0, false, false
+	case <-s.wake:
+	}
+	if !pause(ctx, gatherSignals) {
+		return nil, 0, false, false
+	}
+	signals, number, lost = s.drain()
+	return signals, number, lost, true
+}
+
+// streaming answers with events: it calls write again and again, until that returns
+// false, the client leaves, the user no longer has the grant, or the admin closes.
+// write returns within a heartbeat.
+func (a *Admin) streaming(w http.ResponseWriter, r *http.Request, c *call, grant Grants, write func(ctx context.Context, out *eventWriter, s *stream) bool) error {
 	s, ok := a.hub.open(c.access)
 	if !ok {
 		w.Header().Set("Retry-After", "30")
@@ -203,37 +257,17 @@ func (a *Admin) live(w http.ResponseWriter, r *http.Request, c *call) error {
 	if err := out.control.Flush(); errors.Is(err, http.ErrNotSupported) {
 		return errNoFlush // the page goes on by asking every few seconds
 	}
-	out.number = a.hub.number(c.access.Tenant)
-	out.event("hello", signal{Topic: "hello"})
-	beat, recheck := time.NewTicker(heartbeat), time.NewTicker(recheckAccess)
-	defer beat.Stop()
-	defer recheck.Stop()
-	for out.err == nil {
-		select {
-		case <-r.Context().Done():
-			return nil
-		case <-a.hub.closed:
-			return nil
-		case <-beat.C:
-			out.comment("beat")
-		case <-recheck.C:
-			if access, status := a.authorize(c.original(r)); status != 0 || !access.Grants.Has(GrantView) || access.Tenant != c.access.Tenant {
-				return nil
-			}
-		case <-s.wake:
-			// Wait a moment for what belongs together, so that a busy sync costs a
-			// few events a second.
-			if !pause(r.Context(), gatherSignals) {
-				return nil
-			}
-			signals, number, lost := s.drain()
-			out.number = number
-			if lost {
-				out.event("resync", signal{Topic: "resync"})
-			}
-			for _, sig := range signals {
-				out.event(sig.Topic, sig)
-			}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(a.stopping, cancel)()
+	checked := time.Now()
+	for ctx.Err() == nil && write(ctx, out, s) && out.err == nil {
+		if time.Since(checked) < recheckAccess {
+			continue
+		}
+		checked = time.Now()
+		if access, status := a.authorize(c.original(r)); status != 0 || !access.Grants.Has(grant) || access.Tenant != c.access.Tenant {
+			break
 		}
 	}
 	return nil

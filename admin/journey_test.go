@@ -61,6 +61,10 @@ func TestSettings(t *testing.T) {
 	h.post("settings", url.Values{"language": {"pt-BR"}, "theme": {"dark"}, "zone": {"America/Manaus"}, "back": {"settings?done=settings"}}).
 		want(t, http.StatusOK, "Preferências salvas", `data-theme="dark"`, `lang="pt-BR"`)
 	h.get("i").want(t, http.StatusOK, "Ainda não há nenhuma integração")
+	if a := h.get("i"); strings.Contains(a.body, "data-keys") {
+		t.Error("single keys are off although nobody has chosen that")
+	}
+	h.post("settings", url.Values{"keys": {"off"}, "back": {"i"}}).want(t, http.StatusOK, `data-keys="off"`, `data-theme="dark"`)
 	for _, back := range []string{"https://evil.example/", "//evil.example", "/elsewhere", `\\evil.example`, "../../x", "javascript:alert(1)", "a\r\nb", ".//evil.example"} {
 		a := h.post("settings", url.Values{"back": {back}})
 		if got := a.Request.URL; got.Path != "/integrations/" || "http://"+got.Host != h.server.URL {

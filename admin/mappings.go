@@ -181,13 +181,18 @@ func mappingFaults(err error) []string {
 // shadow maps records of the provider by the version and by the active one, writes
 // nothing, and shows what would change. Values are masked: their form shows.
 func (a *Admin) shadow(w http.ResponseWriter, r *http.Request, c *call, data mappingData) error {
-	ctx, cancel := context.WithTimeout(r.Context(), shadowTimeout)
-	defer cancel()
-	payloads := live.Payloads(ctx, a.service, data.Integration.Ref, data.Entity, shadowRecords)
-	report, err := live.Shadow(ctx, a.service, data.Version.Key(), payloads, mapping.ShadowOptions{MaxFields: 100, MaxSamples: 2, Redact: mapping.Mask})
+	report, err := a.shadowReport(r.Context(), data.Version.Key())
 	data.Shadow = &report
 	if err != nil {
 		data.ShadowError = translator(c.Language).optional("kind."+enlace.KindLabel(err), problemOf(c, err).title)
 	}
 	return a.showMapping(w, r, c, data, 0)
+}
+
+// shadowReport maps records of the provider by a version and by the active one.
+func (a *Admin) shadowReport(ctx context.Context, key enlace.MappingKey) (mapping.ShadowReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, shadowTimeout)
+	defer cancel()
+	payloads := live.Payloads(ctx, a.service, key.Ref, key.Entity, shadowRecords)
+	return live.Shadow(ctx, a.service, key, payloads, mapping.ShadowOptions{MaxFields: 100, MaxSamples: 2, Redact: mapping.Mask})
 }

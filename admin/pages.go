@@ -59,6 +59,7 @@ func templateFunctions(t translator, zone *time.Location) template.FuncMap {
 		"n":              t.count,
 		"word":           t.optional,
 		"foreign":        t.foreign,
+		"phrase":         t.phrase,
 		"num":            t.number,
 		"dec":            t.decimal,
 		"percent":        t.percent,
@@ -100,6 +101,7 @@ type view struct {
 	Language string
 	Theme    string
 	Zone     string
+	Keys     string // "off" if single keys do nothing
 	Title    string
 	Section  string // which entry of the navigation is marked
 	Crumbs   []crumb
@@ -149,7 +151,7 @@ type page struct {
 // show renders a page. To a request of htmx it gives the page's own part without
 // the shell.
 func (a *Admin) show(w http.ResponseWriter, r *http.Request, c *call, p page) error {
-	v := view{Root: c.mount.root, Here: c.mount.path, Language: c.Language, Theme: c.Theme, Zone: c.Zone, Title: p.title, Section: p.section,
+	v := view{Root: c.mount.root, Here: c.mount.path, Language: c.Language, Theme: c.Theme, Zone: c.Zone, Keys: c.Keys, Title: p.title, Section: p.section,
 		Crumbs: p.crumbs, Access: c.access, Options: a.options, Flash: p.flash, RequestID: c.id, Rendered: time.Now(), Live: p.live, Number: c.number,
 		Data: p.data, file: func(name string) string { return a.files.names[name] }}
 	if r.URL.RawQuery != "" {

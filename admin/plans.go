@@ -82,9 +82,19 @@ func (a *Admin) makePlan(w http.ResponseWriter, r *http.Request, c *call) error 
 	if err != nil {
 		return err
 	}
+	job, err := a.startPlan(c, in)
+	if err != nil {
+		return err
+	}
+	leave(w, http.StatusSeeOther, c.mount.root+"plans/"+job.id)
+	return nil
+}
+
+// startPlan begins a dry run that goes on when the request has ended.
+func (a *Admin) startPlan(c *call, in enlace.Integration) (*planJob, error) {
 	source := a.source(in)
 	if source == nil {
-		return newProblem(c, "capability_unsupported")
+		return nil, newProblem(c, "capability_unsupported")
 	}
 	job := &planJob{id: "plan_" + rand.Text(), tenant: in.Tenant, ref: in.Ref, name: in.Name, made: time.Now()}
 	a.plans.add(job)
@@ -97,8 +107,7 @@ func (a *Admin) makePlan(w http.ResponseWriter, r *http.Request, c *call) error 
 		job.mu.Unlock()
 		a.hub.publish(in.Tenant, signal{Topic: "tests", Run: job.id})
 	})
-	leave(w, http.StatusSeeOther, c.mount.root+"plans/"+job.id)
-	return nil
+	return job, nil
 }
 
 type planData struct {
@@ -181,37 +190,47 @@ func jsonText(value json.RawMessage) string {
 	return short(compact.String(), 300)
 }
 
-// applyPlan carries the plan out; each record is looked at again before it is written.
+// applyPlan carries the plan out.
 func (a *Admin) applyPlan(w http.ResponseWriter, r *http.Request, c *call) error {
-	job, ok := a.plans.find(c.access.Tenant, r.PathValue("id"))
-	if !ok {
-		return newProblem(c, "not_found")
-	}
-	in, err := a.service.Get(r.Context(), job.ref)
+	_, run, err := a.startApply(r.Context(), c, r.PathValue("id"))
 	if err != nil {
 		return err
+	}
+	leave(w, http.StatusSeeOther, c.mount.root+"runs/"+run.ID)
+	return nil
+}
+
+// startApply begins to carry a plan out; each record is looked at again before it is
+// written.
+func (a *Admin) startApply(ctx context.Context, c *call, id string) (*syncJob, enlace.Run, error) {
+	job, ok := a.plans.find(c.access.Tenant, id)
+	if !ok {
+		return nil, enlace.Run{}, newProblem(c, "not_found")
+	}
+	in, err := a.service.Get(ctx, job.ref)
+	if err != nil {
+		return nil, enlace.Run{}, err
 	}
 	job.mu.Lock()
 	plan, applied := job.plan, job.run
 	job.mu.Unlock()
 	if plan == nil || applied != "" {
-		return newProblem(c, "conflict")
+		return nil, enlace.Run{}, newProblem(c, "conflict")
 	}
 	work, err := a.startJob(c, job.ref, func(ctx context.Context) (enlace.SyncResult, error) {
 		return a.service.Apply(ctx, *plan, enlace.SyncOptions{Source: a.source(in)})
 	})
 	if err != nil {
-		return err
+		return nil, enlace.Run{}, err
 	}
-	run, err := a.runOf(r.Context(), c, work, 5*time.Second)
+	run, err := a.runOf(ctx, c, work, 5*time.Second)
 	if err != nil {
-		return err
+		return nil, enlace.Run{}, err
 	}
 	job.mu.Lock()
 	job.run = run.ID
 	job.mu.Unlock()
-	leave(w, http.StatusSeeOther, c.mount.root+"runs/"+run.ID)
-	return nil
+	return work, run, nil
 }
 
 // undo is what became of taking a run back.
@@ -264,7 +283,16 @@ func (u *undos) add(key enlace.Ref, job *undo) {
 
 // undoRun takes back what a run has written at the provider.
 func (a *Admin) undoRun(w http.ResponseWriter, r *http.Request, c *call) error {
-	run, err := a.service.SyncRun(r.Context(), c.access.Tenant, r.PathValue("id"))
+	if err := a.startUndo(r.Context(), c, r.PathValue("id")); err != nil {
+		return err
+	}
+	leave(w, http.StatusSeeOther, c.mount.root+"runs/"+r.PathValue("id"))
+	return nil
+}
+
+// startUndo begins to take a run back; it goes on when the request has ended.
+func (a *Admin) startUndo(ctx context.Context, c *call, id string) error {
+	run, err := a.service.SyncRun(ctx, c.access.Tenant, id)
 	if err != nil {
 		return err
 	}
@@ -273,15 +301,14 @@ func (a *Admin) undoRun(w http.ResponseWriter, r *http.Request, c *call) error {
 	}
 	job := &undo{}
 	a.undos.add(enlace.Ref{Tenant: run.Ref.Tenant, ID: run.ID}, job)
-	ctx := a.asActor(a.stopping, c)
+	running := a.asActor(a.stopping, c)
 	a.work.Go(func() {
-		report, err := a.service.Undo(ctx, run.Ref.Tenant, run.ID)
+		report, err := a.service.Undo(running, run.Ref.Tenant, run.ID)
 		job.mu.Lock()
 		job.ended, job.report, job.err = true, report, err
 		job.mu.Unlock()
 		a.hub.publish(run.Ref.Tenant, signal{Topic: "runs", Integration: run.Ref.ID, Run: run.ID, Action: "undone"})
 	})
-	leave(w, http.StatusSeeOther, c.mount.root+"runs/"+run.ID)
 	return nil
 }
 

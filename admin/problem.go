@@ -32,7 +32,7 @@ var codes = map[string]int{
 	"provider_rate_limited": 503, "scope_missing": 409, "capability_unsupported": 409, "rate_limited": 429, "forbidden": 403,
 	"signed_out": 401, "cross_origin": 403, "unsupported_media_type": 415, "payload_too_large": 413, "invalid_cursor": 400,
 	"bad_request": 400, "method_not_allowed": 405, "not_acceptable": 406, "store_unavailable": 503, "timed_out": 503,
-	"no_credential": 409, "disabled": 409, "too_many_streams": 429, "internal": 500,
+	"no_credential": 409, "disabled": 409, "too_many_streams": 429, "too_many": 422, "internal": 500,
 }
 
 // newProblem is the failure of that code in the call's language.

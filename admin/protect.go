@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,11 +23,32 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 	"worker-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types default"
 
+// framePolicy is contentPolicy with those who may show the admin in a frame.
+func framePolicy(ancestors []string) string {
+	if len(ancestors) == 0 {
+		return contentPolicy
+	}
+	return strings.Replace(contentPolicy, "frame-ancestors 'none'", "frame-ancestors "+strings.Join(ancestors, " "), 1)
+}
+
+// mustAncestors panics if one of the origins is none, since that is a mistake in the
+// program, and one that could let anybody frame the pages.
+func mustAncestors(origins []string) {
+	for _, origin := range origins {
+		u, err := url.Parse(origin)
+		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || origin != u.Scheme+"://"+u.Host || strings.ContainsAny(origin, "*;, '\"") {
+			panic("admin: Options.FrameAncestors: not an origin such as https://app.example.com: " + strconv.Quote(origin))
+		}
+	}
+}
+
 // protectPage sets the headers that every answer has, errors and streams too.
-func protectPage(h http.Header) {
-	h.Set("Content-Security-Policy", contentPolicy)
+func (a *Admin) protectPage(h http.Header) {
+	h.Set("Content-Security-Policy", a.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
+	if len(a.options.FrameAncestors) == 0 {
+		h.Set("X-Frame-Options", "DENY") // it could name no origin; frame-ancestors says the same and more
+	}
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")

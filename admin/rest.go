@@ -39,7 +39,10 @@ func (a *Admin) newAPI(mux *http.ServeMux) (*api, error) {
 	config.Servers = []*huma.Server{{URL: ".", Description: "The address of this document"}}
 	config.Transformers = []huma.Transformer{transformProblem}
 	api := &api{Admin: a, huma: humago.NewWithPrefix(mux, apiPath, config)}
-	for _, register := range []func(){api.integrationOperations, api.providerOperations, api.testOperations, api.runOperations, api.operationOperations, api.eventOperations} {
+	for _, register := range []func(){api.integrationOperations, api.providerOperations, api.testOperations, api.runOperations, api.operationOperations, api.eventOperations,
+		api.scheduleOperations, api.doctorOperations, api.bulkOperations,
+		api.mappingOperations, api.repairOperations, api.controlOperations,
+		api.auditOperations, api.logOperations, api.runControlOperations, api.authorizationOperations} {
 		register()
 	}
 	api.describeProblems()
@@ -68,15 +71,19 @@ func (api *api) serveDocument(a *Admin, w http.ResponseWriter, r *http.Request, 
 	return nil
 }
 
+// local marks an operation that needs GrantTest or GrantSync and calls no provider: it
+// counts among the calls of a user and not among the few tests.
+var local = map[string]any{"local": true}
+
 // operation declares one operation: what it asks for, and what answers.
 func operation[I, O any](api *api, grant Grants, o huma.Operation, serve func(ctx context.Context, c *call, in *I) (*O, error)) {
 	if o.DefaultStatus == 0 {
 		o.DefaultStatus = http.StatusOK
 	}
-	tests := grant == GrantTest || grant == GrantSync
+	tests := (grant == GrantTest || grant == GrantSync) && o.Metadata["local"] == nil
 	o.Extensions = map[string]any{"x-grant": grant.String()}
 	o.MaxBodyBytes = maxRequestBody
-	o.Middlewares = append(o.Middlewares, api.middleware(grant, tests))
+	o.Middlewares = append(huma.Middlewares{api.middleware(grant, tests)}, o.Middlewares...)
 	api.operations = append(api.operations, operationGrant{o.Method, o.Path, grant})
 	huma.Register(api.huma, o, func(ctx context.Context, in *I) (*O, error) {
 		c := callOf(ctx)
@@ -148,11 +155,19 @@ func (p *problem) GetStatus() int { return p.status }
 func (p *problem) ContentType(string) string { return "application/problem+json" }
 
 func (p *problem) body(c *call) problemBody {
-	b := problemBody{Type: c.mount.root + "api#" + p.code, Title: p.title, Status: p.status, Detail: p.detail, Code: p.code, RequestID: c.id}
+	b := problemBody{Type: c.mount.root + c.admin.reference() + "#" + p.code, Title: p.title, Status: p.status, Detail: p.detail, Code: p.code, RequestID: c.id}
 	for _, f := range p.faults {
 		b.Errors = append(b.Errors, problemFault{Pointer: f.pointer(), Code: f.code, Detail: f.detail})
 	}
 	return b
+}
+
+// reference is where in the mount the API is described.
+func (a *Admin) reference() string {
+	if a.apiOnly {
+		return "openapi.json"
+	}
+	return "api"
 }
 
 // pointer is where in a body the field stands.

@@ -2,9 +2,9 @@ package admin
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
 // eventOperations are the streams. One stream serves as subscription: events are
@@ -12,14 +12,17 @@ import (
 func (api *api) eventOperations() {
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/events", OperationID: "streamEvents", Summary: "Stream of changes, as server-sent events", Tags: []string{"events"},
 		Description: `Events "integrations", "runs", "health", "webhooks", "tests" tell what has changed; "hello" opens the stream, and its id is the number of the last change; "resync" asks to read everything anew. Data is {"topic","integration","run","action"}.`,
-		Responses:   map[string]*huma.Response{"200": {Description: "Events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}}}},
+		Responses:   eventStream()},
 		func(context.Context, *call, *struct{}) (*huma.StreamResponse, error) {
-			return &huma.StreamResponse{Body: func(ctx huma.Context) {
-				r, w := humago.Unwrap(ctx)
-				c := callOf(r.Context())
-				if err := api.live(w, r, c); err != nil {
-					writeProblem(w, r, c, problemOf(c, err))
-				}
-			}}, nil
+			return streamed(api, api.live), nil
+		})
+	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/events", OperationID: "streamIntegration", Summary: "Stream of the changes of one integration", Tags: []string{"events"},
+		Responses: eventStream()},
+		func(ctx context.Context, c *call, in *idInput) (*huma.StreamResponse, error) {
+			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
+			if err != nil {
+				return nil, err
+			}
+			return streamed(api, func(w http.ResponseWriter, r *http.Request, c *call) error { return api.liveOf(w, r, c, found.ID) }), nil
 		})
 }

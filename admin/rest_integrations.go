@@ -53,7 +53,7 @@ type integrationAnswer struct {
 }
 
 func answerWith(in enlace.Integration) *integrationAnswer {
-	return &integrationAnswer{Status: http.StatusOK, ETag: etagOf(in), Body: bodyOf(in)}
+	return &integrationAnswer{Status: http.StatusOK, ETag: versionTag(in.Version), Body: bodyOf(in)}
 }
 
 // listBody is a page of a list.
@@ -250,7 +250,7 @@ func (api *api) integrationOperations() {
 			if err != nil {
 				return nil, err
 			}
-			if err := checkVersion(c, in.IfMatch, found); err != nil {
+			if err := checkVersion(c, in.IfMatch, found.Version); err != nil {
 				return nil, err
 			}
 			if in.Confirm != "" && in.Confirm != found.Name {
@@ -293,7 +293,7 @@ func (api *api) changeIntegration(ctx context.Context, c *call, id, ifMatch stri
 	if err != nil {
 		return nil, err
 	}
-	if err := checkVersion(c, ifMatch, in); err != nil {
+	if err := checkVersion(c, ifMatch, in.Version); err != nil {
 		return nil, err
 	}
 	credential := p.Secrets.credential(p.Scheme)

@@ -96,7 +96,8 @@ func (api *api) operationOperations() {
 		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 		Cursor string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/health", OperationID: "listHealth", Summary: "Health of the integrations", Tags: []string{"health"}},
+	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/health", OperationID: "listHealth", Summary: "Health of the integrations", Tags: []string{"health"}, Middlewares: api.instead(api.healthProbe),
+		Description: `With "?probe=live" or "?probe=ready" it says of the process in one word whether it is there, and whether it can read its store: 200 or 503.`},
 		func(ctx context.Context, c *call, in *healthList) (*listAnswer[healthBody], error) {
 			list, next, err := api.service.HealthList(ctx, enlace.HealthQuery{Tenant: c.access.Tenant, Status: enlace.HealthStatus(in.Status), Cursor: in.Cursor, Limit: in.Limit})
 			if err != nil {
@@ -123,7 +124,8 @@ func (api *api) operationOperations() {
 		Integration string `query:"integration" maxLength:"64"`
 		Provider    string `query:"provider" maxLength:"64"`
 	}
-	operation(api, GrantViewMetrics, huma.Operation{Method: "GET", Path: "/metrics", OperationID: "getMetrics", Summary: "Metrics of a range", Tags: []string{"metrics"}},
+	operation(api, GrantViewMetrics, huma.Operation{Method: "GET", Path: "/metrics", OperationID: "getMetrics", Summary: "Metrics of a range", Tags: []string{"metrics"}, Middlewares: api.instead(api.otherMetrics),
+		Description: `With "Accept: text/csv" the same as a file. "Accept: text/plain" answers in Prometheus's format with what this process has done since it began, for all tenants together; it needs the grant "diagnose".`},
 		func(ctx context.Context, c *call, in *metricsInput) (*struct{ Body metricsBody }, error) {
 			query, _ := metricsQuery(c, func(name string) string {
 				return map[string]string{"range": in.Range, "integration": in.Integration, "provider": in.Provider}[name]

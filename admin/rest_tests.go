@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -275,6 +276,19 @@ func (api *api) await(ctx context.Context, c *call, n *test, prefer string) (*ru
 	return out, nil
 }
 
+// runsOf is a page of what the service keeps of runs; next leads to the one behind it.
+func (api *api) runsOf(ctx context.Context, c *call, query enlace.RunQuery, next url.Values) (*listAnswer[runBody], error) {
+	runs, cursor, err := api.service.Runs(ctx, query)
+	if err != nil {
+		return nil, cursorProblem(c, query.Cursor, err)
+	}
+	var bodies []runBody
+	for _, run := range runs {
+		bodies = append(bodies, syncBody(run, translator(c.Language)))
+	}
+	return listOf(bodies, cursor, next), nil
+}
+
 func (api *api) runOperations() {
 	type listInput struct {
 		Integration string `query:"integration" maxLength:"64"`
@@ -286,7 +300,7 @@ func (api *api) runOperations() {
 		func(ctx context.Context, c *call, in *listInput) (*listAnswer[runBody], error) {
 			t := translator(c.Language)
 			var bodies []runBody
-			q := map[string][]string{"kind": {in.Kind}}
+			q := url.Values{"kind": {in.Kind}}
 			if in.Integration != "" {
 				q["integration"] = []string{in.Integration}
 			}
@@ -296,14 +310,20 @@ func (api *api) runOperations() {
 				}
 				return listOf(bodies, "", q), nil
 			}
-			runs, next, err := api.service.Runs(ctx, enlace.RunQuery{Tenant: c.access.Tenant, Integration: in.Integration, Cursor: in.Cursor, Limit: in.Limit})
+			return api.runsOf(ctx, c, enlace.RunQuery{Tenant: c.access.Tenant, Integration: in.Integration, Cursor: in.Cursor, Limit: in.Limit}, q)
+		})
+	type ofIntegration struct {
+		ID     string `path:"id" maxLength:"64"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+		Cursor string `query:"cursor" maxLength:"500"`
+	}
+	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/runs", OperationID: "listIntegrationRuns", Summary: "List the runs of an integration, newest first", Tags: []string{"runs"}},
+		func(ctx context.Context, c *call, in *ofIntegration) (*listAnswer[runBody], error) {
+			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
 			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
+				return nil, err
 			}
-			for _, run := range runs {
-				bodies = append(bodies, syncBody(run, t))
-			}
-			return listOf(bodies, next, q), nil
+			return api.runsOf(ctx, c, enlace.RunQuery{Tenant: found.Tenant, Integration: found.ID, Cursor: in.Cursor, Limit: in.Limit}, url.Values{})
 		})
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/runs/{id}", OperationID: "getRun", Summary: "Get a run", Tags: []string{"runs"}},
 		func(ctx context.Context, c *call, in *idInput) (*runAnswer, error) {

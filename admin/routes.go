@@ -23,7 +23,7 @@ type route struct {
 // routes are all pages and actions. Files add theirs to the table by a function
 // each, so that it reads as the map of the admin.
 func routes() []route {
-	return []route{
+	return append([]route{
 		{"GET", "/{$}", GrantView, false, (*Admin).overview},
 		{"GET", "/i", GrantView, false, (*Admin).integrationList},
 		{"GET", "/new", GrantCreate, false, (*Admin).providerList},
@@ -44,6 +44,10 @@ func routes() []route {
 		{"GET", "/runs/{id}", GrantView, false, (*Admin).runPage},
 		{"POST", "/runs/{id}/cancel", GrantSync, false, (*Admin).cancelSync},
 		{"POST", "/i/{id}/sync", GrantSync, true, (*Admin).runSync},
+		{"GET", "/schedules", GrantView, false, (*Admin).scheduleList},
+		{"POST", "/schedules", GrantSync, false, (*Admin).createSchedule},
+		{"GET", "/schedules/{id}", GrantView, false, (*Admin).schedulePage},
+		{"POST", "/schedules/{id}", GrantSync, false, (*Admin).changeSchedule},
 		{"GET", "/console", GrantView, false, (*Admin).consolePage},
 		{"POST", "/console", GrantTest, true, (*Admin).runTest},
 		{"GET", "/console/{id}", GrantView, false, (*Admin).testPage},
@@ -58,12 +62,15 @@ func routes() []route {
 		{"GET", "/conflicts", GrantView, false, (*Admin).conflictList},
 		{"POST", "/conflicts", GrantSync, false, (*Admin).resolveConflict},
 		{"GET", "/i/{id}/mappings", GrantView, false, (*Admin).mappingList},
+		{"GET", "/i/{id}/mappings/{entity}/suggest", GrantUpdate, false, (*Admin).suggestPage},
+		{"POST", "/i/{id}/mappings/{entity}/suggest", GrantUpdate, false, (*Admin).suggestMapping},
 		{"GET", "/i/{id}/mappings/{entity}/{number}", GrantView, false, (*Admin).mappingPage},
 		{"POST", "/i/{id}/mappings/{entity}/{number}", GrantView, false, (*Admin).changeMapping},
 		{"POST", "/runs/{id}/pause", GrantSync, false, (*Admin).pauseRun},
 		{"POST", "/runs/{id}/resume", GrantSync, false, (*Admin).resumeRun},
 		{"GET", "/i/{id}/deletions", GrantView, false, (*Admin).deletionsPage},
 		{"POST", "/i/{id}/deletions", GrantSync, false, (*Admin).decideDeletions},
+		{"GET", "/i/{id}/aside", GrantView, false, (*Admin).asidePage},
 		{"POST", "/i/{id}/webhook", GrantConnect, true, (*Admin).registerWebhook},
 		{"GET", "/webhooks", GrantView, false, (*Admin).webhookList},
 		{"POST", "/webhooks", GrantReplay, false, (*Admin).replayAll},
@@ -78,13 +85,15 @@ func routes() []route {
 		{"GET", "/audit", GrantViewAudit, false, (*Admin).auditPage},
 		{"GET", "/audit/export", GrantViewAudit, false, (*Admin).exportAudit},
 		{"POST", "/audit/verify", GrantViewAudit, true, (*Admin).verifyAudit},
+		{"GET", "/doctor", GrantDiagnose, false, (*Admin).doctorPage},
+		{"POST", "/doctor", GrantDiagnose, true, (*Admin).runDoctor},
 		{"GET", "/flags", GrantView, false, (*Admin).flagsPage},
 		{"POST", "/flags", GrantFlags, false, (*Admin).setFlag},
 		{"GET", "/api", GrantView, false, (*Admin).referencePage},
 		{"GET", "/settings", 0, false, (*Admin).settingsPage},
 		{"POST", "/settings", 0, false, (*Admin).saveSettings},
 		{"GET", "/live", GrantView, false, (*Admin).live},
-	}
+	}, bulkRoutes()...)
 }
 
 func (a *Admin) newRoutes() http.Handler {
@@ -99,9 +108,32 @@ func (a *Admin) newRoutes() http.Handler {
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		a.fail(w, r, c, newProblem(c, "not_found"))
+		methods := allowedMethods(mux, r)
+		if len(methods) == 0 {
+			a.fail(w, r, c, newProblem(c, "not_found"))
+			return
+		}
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		a.fail(w, r, c, newProblem(c, "method_not_allowed"))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.once(w, r, mux) })
+}
+
+// allowedMethods are those with which the address of a request can be asked for.
+func allowedMethods(mux *http.ServeMux, r *http.Request) []string {
+	var methods []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		other := *r
+		other.Method = method
+		if _, pattern := mux.Handler(&other); pattern != "" && pattern != "/" {
+			methods = append(methods, method)
+		}
+	}
+	return methods
 }
 
 // guarded checks the grant and the limits of a route, and turns its error into an
@@ -174,6 +206,7 @@ func (a *Admin) navigation(c *call) []navEntry {
 		{navEntry{"overview", "", "home"}, GrantView},
 		{navEntry{"integrations", "i", "plug"}, GrantView},
 		{navEntry{"runs", "runs", "sync"}, GrantView},
+		{navEntry{"schedules", "schedules", "clock"}, GrantView},
 		{navEntry{"health", "health", "pulse"}, GrantView},
 		{navEntry{"webhooks", "webhooks", "hook"}, GrantView},
 		{navEntry{"outbox", "outbox", "out"}, GrantView},
@@ -183,6 +216,7 @@ func (a *Admin) navigation(c *call) []navEntry {
 		{navEntry{"logs", "logs", "log"}, GrantViewLogs},
 		{navEntry{"audit", "audit", "shield"}, GrantViewAudit},
 		{navEntry{"flags", "flags", "flag"}, GrantView},
+		{navEntry{"doctor", "doctor", "heart"}, GrantDiagnose},
 		{navEntry{"api", "api", "code"}, GrantView},
 	} {
 		if c.may(e.grant) && (e.Key != "logs" || a.options.Logs != nil) {
@@ -194,7 +228,7 @@ func (a *Admin) navigation(c *call) []navEntry {
 
 // navigationKeys are pressed after "g"; admin.js has the same.
 var navigationKeys = map[string]string{"overview": "o", "integrations": "i", "health": "h", "metrics": "m", "runs": "r", "console": "c",
-	"webhooks": "w", "logs": "l", "audit": "a", "flags": "f"}
+	"webhooks": "w", "schedules": "s", "logs": "l", "audit": "a", "flags": "f"}
 
 // numberOf is the number that a form has sent; 0 for none, -1 for what is no number.
 func numberOf(text string) int {

@@ -31,6 +31,9 @@ func (a *Admin) saveSettings(w http.ResponseWriter, r *http.Request, c *call) er
 	if r.PostForm.Has("zone") {
 		p.Zone = r.PostForm.Get("zone")
 	}
+	if r.PostForm.Has("keys") {
+		p.Keys = r.PostForm.Get("keys")
+	}
 	p = p.orDefaults(r.Header.Get("Accept-Language"), a.options.Language)
 	secure := r.TLS != nil || (a.public != nil && a.public.Scheme == "https")
 	http.SetCookie(w, p.cookie(secure))

@@ -91,7 +91,7 @@
     pauseButton.hidden = false
     pauseButton.addEventListener('click', () => setPaused(!paused))
     document.body.addEventListener('htmx:beforeRequest', event => {
-      const open = document.activeElement?.closest('[data-live] form')
+      const open = document.activeElement?.closest('[data-live] form') || document.querySelector('[data-select]:checked')
       if (!event.target.matches('[data-live]')) return
       const now = Date.now()
       if (paused || document.hidden || open) {
@@ -134,11 +134,18 @@
     })
   }
 
+  document.documentElement.classList.add('script')
+  document.addEventListener('change', ({ target }) => {
+    if (!target.matches('[data-select-all]')) return
+    for (const box of document.querySelectorAll('[data-select]')) box.checked = target.checked
+  })
+
   document.getElementById('faults')?.focus()
 
-  const pages = { o: 'overview', i: 'integrations', h: 'health', m: 'metrics', r: 'runs', c: 'console', w: 'webhooks', l: 'logs', a: 'audit', f: 'flags' }
+  const pages = { o: 'overview', i: 'integrations', h: 'health', m: 'metrics', r: 'runs', c: 'console', w: 'webhooks', s: 'schedules', l: 'logs', a: 'audit', f: 'flags' }
   let leader = 0
   document.addEventListener('keydown', event => {
+    if (document.documentElement.dataset.keys === 'off') return
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, [contenteditable]')) return
     if (event.key === 'g') { leader = Date.now(); return }
     if (Date.now() - leader < 1500 && pages[event.key]) document.querySelector(`.side [data-key="${pages[event.key]}"]`)?.click()

@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -81,7 +82,10 @@ func newHost(t *testing.T, o hostOptions) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.service, err = enlace.New(enlace.Config{
+	if o.options.Logs == nil {
+		o.options.Logs = enlace.NewLogBuffer(100, nil)
+	}
+	h.service, err = enlace.New(enlace.Config{Logger: slog.New(o.options.Logs),
 		Registry: enlace.NewRegistry(fake.Adapter{}, bitrix24.Adapter{}), Store: h.store, Keys: keys,
 		Egress: enlace.Egress{AllowPrefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 		OAuth: map[string]enlace.OAuthApp{bitrix24.Name: {ClientID: h.portal.ClientID(), ClientSecret: enlace.NewSecret(h.portal.ClientSecret()),
@@ -162,6 +166,16 @@ func (h *host) full() map[string]string {
 	h.fake.Fail(fake.Failure{Op: fake.OpCreate, Times: 1, Status: http.StatusUnprocessableEntity})
 	h.fake.Fail(fake.Failure{Op: fake.OpBatch, Times: 1, Status: http.StatusUnprocessableEntity})
 	_, _ = h.service.Sync(h.t.Context(), in.Ref, enlace.SyncOptions{Direction: enlace.Push, Entities: []string{"contacts"}, Source: refused{}, Tries: 1})
+	saved, err := h.service.SaveSchedule(h.t.Context(), enlace.Schedule{Ref: in.Ref, Spec: "30 6 * * 1-5", Zone: "America/Sao_Paulo", Options: enlace.SyncOptions{Entities: []string{"contacts"}}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ids["schedule"] = saved.ID
+	response, err := http.Post(h.base+"doctor", "application/x-www-form-urlencoded", nil)
+	if err != nil || response.StatusCode != http.StatusOK {
+		h.t.Fatalf("the doctor does not come: %v", err)
+	}
+	_ = response.Body.Close()
 	document := json.RawMessage(`{"name":"contacts","fields":[{"from":"name","to":"nome"}]}`)
 	if _, err := h.service.SaveMapping(h.t.Context(), enlace.MappingVersion{Ref: in.Ref, Entity: "contacts", Document: document}); err != nil {
 		h.t.Fatal(err)

@@ -30,6 +30,8 @@ func pagesOf(ids map[string]string) map[string]string {
 		"broken integration": "i/" + ids["broken"], "providers": "new", "new": "new/fake", "runs": "runs", "run": "runs/" + ids["run"],
 		"health": "health", "metrics": "metrics", "audit": "audit", "flags": "flags", "webhooks": "webhooks", "delivery": "webhooks/" + ids["delivery"], "outbox": "outbox",
 		"outgoing change": "outbox/item?integration=" + ids["integration"] + "&entity=contacts&id=c1", "conflicts": "conflicts", "mappings": i + "/mappings", "mapping": i + "/mappings/contacts/1",
+		"suggest": i + "/mappings/contacts/suggest", "put aside": i + "/aside", "schedules": "schedules", "schedules of one": "schedules?integration=" + ids["integration"],
+		"schedule": "schedules/" + ids["schedule"], "doctor": "doctor", "logs": "logs",
 		"deletions": i + "/deletions", "console": "console?integration=" + ids["integration"], "api": "api", "settings": "settings", "not found": "nothing",
 	}
 }
@@ -85,7 +87,8 @@ func TestStates(t *testing.T) {
 		b.accessible(name)
 	}
 	b.choose(h, look{"pt-BR", "dark"})
-	for path, text := range map[string]string{"": "Comece aqui", "i": "Ainda não há nenhuma integração", "runs": "Nenhuma execução ainda", "console": "Nenhum teste ainda"} {
+	for path, text := range map[string]string{"": "Comece aqui", "i": "Ainda não há nenhuma integração", "runs": "Nenhuma execução ainda", "console": "Nenhum teste ainda",
+		"schedules": "Ainda não há agendamento", "doctor": "Ninguém olhou ainda"} {
 		b.open(h.base + path)
 		check("empty "+path, text)
 	}
