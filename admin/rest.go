@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -21,8 +22,8 @@ type api struct {
 	*Admin
 	huma       huma.API
 	operations []operationGrant
-	document   []byte // OpenAPI 3.1
-	document30 []byte // OpenAPI 3.0.3, for generators that want it
+	document   func() ([]byte, error) // OpenAPI 3.1; made when it is first asked for
+	document30 func() ([]byte, error) // OpenAPI 3.0.3, for generators that want it
 }
 
 // operationGrant is what an operation asks for; tests go through all of them.
@@ -32,7 +33,7 @@ type operationGrant struct {
 }
 
 // newAPI registers every operation on mux.
-func (a *Admin) newAPI(mux *http.ServeMux) (*api, error) {
+func (a *Admin) newAPI(mux *http.ServeMux) *api {
 	config := huma.DefaultConfig("enlace", "1")
 	config.Info.Description = "Integrations of a host application. Every operation is also a method of the Go package."
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
@@ -46,22 +47,21 @@ func (a *Admin) newAPI(mux *http.ServeMux) (*api, error) {
 		register()
 	}
 	api.describeProblems()
-	var err error
-	if api.document, err = json.Marshal(api.huma.OpenAPI()); err != nil {
-		return nil, err
-	}
-	if api.document30, err = api.huma.OpenAPI().Downgrade(); err != nil {
-		return nil, err
-	}
+	api.document = sync.OnceValues(func() ([]byte, error) { return json.Marshal(api.huma.OpenAPI()) })
+	api.document30 = sync.OnceValues(api.huma.OpenAPI().Downgrade)
 	mux.Handle("GET "+apiPath+"/openapi.json", a.guarded(route{grant: GrantView, serve: api.serveDocument}))
 	mux.Handle("GET "+apiPath+"/openapi-3.0.json", a.guarded(route{grant: GrantView, serve: api.serveDocument}))
-	return api, nil
+	return api
 }
 
 func (api *api) serveDocument(a *Admin, w http.ResponseWriter, r *http.Request, c *call) error {
-	document := api.document
+	made := api.document
 	if strings.HasSuffix(r.URL.Path, "/openapi-3.0.json") {
-		document = api.document30
+		made = api.document30
+	}
+	document, err := made()
+	if err != nil {
+		return err
 	}
 	if notModified(w, r, etagOfBytes(document)) {
 		return nil

@@ -26,7 +26,7 @@ var apiTable = []struct{ method, path, grant string }{
 	{"POST", "/integrations/{id}/oauth", "connect"}, {"DELETE", "/integrations/{id}/oauth", "connect"},
 	{"GET", "/integrations/{id}/health", "view"}, {"GET", "/integrations/{id}/events", "view"}, {"GET", "/integrations/{id}/runs", "view"},
 	{"GET", "/providers", "view"}, {"GET", "/providers/{id}", "view"},
-	{"POST", "/validate", "test"}, {"POST", "/test", "test"}, {"POST", "/sync", "test"},
+	{"POST", "/validate", "test"}, {"POST", "/test", "test"}, {"POST", "/webhook", "test"}, {"POST", "/sync", "test"},
 	{"GET", "/runs", "view"}, {"GET", "/runs/{id}", "view"}, {"DELETE", "/runs/{id}", "test"}, {"GET", "/runs/{id}/events", "view"},
 	{"GET", "/metrics", "metrics.view"}, {"GET", "/health", "view"}, {"GET", "/events", "view"}, {"GET", "/logs", "logs.view"},
 	{"GET", "/audit", "audit.view"}, {"GET", "/audit/export", "audit.view"},
