@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -45,4 +46,26 @@ func toJSON(v any) string {
 // placeholders is "?, ?, ?" for n parameters.
 func placeholders(n int) string {
 	return strings.TrimSuffix(strings.Repeat("?, ", n), ", ")
+}
+
+// Values is VALUES for n rows, "(?1, ?2, ?3…), (?1, ?2, ?9…)": the first shared parameters are
+// every row's, and own more are its own. tail stands at the end of each row.
+func Values(n, shared, own int, tail string) string {
+	b := make([]byte, 0, n*(6*(shared+own)+len(tail)))
+	for row := range n {
+		separator := "("
+		if row > 0 {
+			separator = ", ("
+		}
+		for column := range shared + own {
+			number := column + 1
+			if column >= shared {
+				number += row * own
+			}
+			b = strconv.AppendInt(append(append(b, separator...), '?'), int64(number), 10)
+			separator = ", "
+		}
+		b = append(append(b, tail...), ')')
+	}
+	return string(b)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/internal/page"
@@ -22,8 +21,6 @@ const (
 	insertRecords = `INSERT INTO enlace.records AS r
 		(tenant, integration, entity, ` + recordColumns + `) VALUES `
 
-	insertRecord = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now})`
-
 	replaceRecords = ` ON CONFLICT (tenant, integration, entity, id) DO UPDATE
 		SET local_id = excluded.local_id, accepted = excluded.accepted, pushed = excluded.pushed, base = excluded.base,
 			base_key_id = excluded.base_key_id, modified = excluded.modified, seen = excluded.seen,
@@ -36,7 +33,7 @@ const (
 )
 
 const (
-	recordsPerStatement = 250 // 13 parameters each
+	recordsPerStatement = 250 // 10 parameters each
 	idsPerStatement     = 500
 )
 
@@ -80,13 +77,12 @@ func (s *Store) SaveRecordStates(ctx context.Context, ref enlace.Ref, entity str
 			}
 		}
 		for chunk := range slices.Chunk(states, recordsPerStatement) {
-			args := make([]any, 0, 13*len(chunk))
+			args := append(make([]any, 0, 3+10*len(chunk)), ref.Tenant, ref.ID, entity)
 			for _, r := range chunk {
-				args = append(args, ref.Tenant, ref.ID, entity, r.ID, r.LocalID, digest(r.Accepted), digest(r.Pushed), nullable(r.Base),
+				args = append(args, r.ID, r.LocalID, digest(r.Accepted), digest(r.Pushed), nullable(r.Base),
 					int64(r.BaseKeyID), r.Modified.UnixMicro(), r.Seen.UnixMicro(), string(r.Presence), r.Version+1)
 			}
-			values := strings.TrimSuffix(strings.Repeat(insertRecord+", ", len(chunk)), ", ")
-			saved, err := s.exec(ctx, "save records", insertRecords+values+replaceRecords, args...)
+			saved, err := s.exec(ctx, "save records", insertRecords+Values(len(chunk), 3, 10, ", {now}")+replaceRecords, args...)
 			if err != nil {
 				return err
 			}

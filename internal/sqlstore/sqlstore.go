@@ -2,8 +2,8 @@
 // statements are written once, and each store says how its database spells the
 // little in which they differ.
 //
-// A statement names tables as "enlace.thing", uses ? for parameters, and may hold
-// {now} (the store's clock), {for_share}, {for_update} and {skip_locked} (row locks,
+// A statement names tables as "enlace.thing", uses ? for parameters, or ?1, ?2… for all
+// of them where one stands in several places, and may hold {now} (the store's clock), {for_share}, {for_update} and {skip_locked} (row locks,
 // where the database has any). Times are microseconds since 1970 in an integer
 // column, JSON is text.
 package sqlstore
@@ -12,6 +12,8 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // Database runs statements, in the transaction of the context if it carries one.
@@ -58,7 +60,11 @@ func (d Dialect) Statement(text string) string {
 	var b strings.Builder
 	number := 0
 	for part := range strings.SplitSeq(text, "?") {
-		if number > 0 {
+		switch {
+		case number == 0:
+		case part != "" && part[0] >= '1' && part[0] <= '9':
+			b.WriteByte('$') // it has its number
+		default:
 			b.WriteString("$" + strconv.Itoa(number))
 		}
 		b.WriteString(part)
@@ -74,19 +80,38 @@ func Writes(statement string) bool {
 
 // Store implements the concerns of [enlace.Store] whose statements are shared. A
 // store on a SQL database embeds it.
-type Store struct{ db Database }
+type Store struct {
+	db     Database
+	spelt  sync.Map // texts of statements, by how they are written here
+	spelts atomic.Int64
+}
 
 // New returns the shared concerns over db.
 func New(db Database) *Store { return &Store{db: db} }
 
+// maxSpelt bounds how many texts are kept: lists of parameters come in many lengths.
+const maxSpelt = 512
+
+// spell is Dialect.Statement, and remembers what it gave.
+func (s *Store) spell(statement string) string {
+	if text, ok := s.spelt.Load(statement); ok {
+		return text.(string)
+	}
+	text := s.db.Dialect().Statement(statement)
+	if s.spelts.Add(1) <= maxSpelt {
+		s.spelt.Store(statement, text)
+	}
+	return text
+}
+
 func (s *Store) exec(ctx context.Context, op, statement string, args ...any) (int64, error) {
-	return s.db.Exec(ctx, op, s.db.Dialect().Statement(statement), args...)
+	return s.db.Exec(ctx, op, s.spell(statement), args...)
 }
 
 // selectAll reads all rows of a query.
 func selectAll[T any](ctx context.Context, s *Store, op string, scan func(Row) (T, error), statement string, args ...any) ([]T, error) {
 	var all []T
-	err := s.db.Query(ctx, op, s.db.Dialect().Statement(statement), args, func(rows Rows) error {
+	err := s.db.Query(ctx, op, s.spell(statement), args, func(rows Rows) error {
 		all = nil
 		for rows.Next() {
 			row, err := scan(rows)

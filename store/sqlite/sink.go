@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/internal/sqlstore"
 )
 
 // Sink returns a sink whose accept writes the host's rows by the transaction that
@@ -50,8 +51,8 @@ func (s sink) Accept(ctx context.Context, b enlace.Batch) (changes enlace.Change
 // concurrent use.
 type Table struct {
 	enlace.TxSink
-	store                    *Store
-	read, write, row, update string // statements and a part of one
+	store               *Store
+	read, write, update string // statements and parts of one
 }
 
 // NewTable makes the table if it does not exist, and returns the sink that fills
@@ -65,9 +66,8 @@ func NewTable(ctx context.Context, store *Store, name string) (*Table, error) {
 	t := &Table{
 		store: store,
 		read:  `SELECT id, hash, deleted FROM ` + name + ` WHERE tenant = ? AND integration = ? AND entity = ? AND id IN (`,
-		write: `INSERT INTO ` + name + ` (tenant, integration, entity, id, data, hash, modified, deleted, synced_at)
+		write: `INSERT INTO ` + name + ` (tenant, integration, entity, synced_at, id, data, hash, modified, deleted)
 			VALUES `,
-		row: `(?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		update: ` ON CONFLICT (tenant, integration, entity, id) DO UPDATE SET data = excluded.data, hash = excluded.hash,
 			modified = excluded.modified, deleted = excluded.deleted, synced_at = excluded.synced_at`,
 	}
@@ -120,7 +120,7 @@ const rowsPerStatement = 250
 
 // put inserts or replaces the rows of records.
 func (t *Table) put(ctx context.Context, b enlace.Batch, records []enlace.Record) error {
-	args, at := make([]any, 0, 9*len(records)), time.Now().UnixMicro()
+	args := append(make([]any, 0, 4+5*len(records)), b.Integration.Tenant, b.Integration.ID, b.Entity, time.Now().UnixMicro())
 	for i := range records {
 		r := &records[i]
 		var data, hash, modified any
@@ -131,10 +131,9 @@ func (t *Table) put(ctx context.Context, b enlace.Batch, records []enlace.Record
 		if !r.Modified.IsZero() {
 			modified = r.Modified.UnixMicro()
 		}
-		args = append(args, b.Integration.Tenant, b.Integration.ID, b.Entity, r.ID, data, hash, modified, r.Deleted, at)
+		args = append(args, r.ID, data, hash, modified, r.Deleted)
 	}
-	rows := strings.TrimSuffix(strings.Repeat(t.row+", ", len(records)), ", ")
-	_, err := t.store.exec(ctx, "write records", t.write+rows+t.update, args...)
+	_, err := t.store.exec(ctx, "write records", t.write+sqlstore.Values(len(records), 4, 5, "")+t.update, args...)
 	return err
 }
 
