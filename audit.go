@@ -121,6 +121,7 @@ type AuditQuery struct {
 	Request     string
 	Result      AuditOutcome
 	From, To    time.Time // From is included, To is not
+	After       int64     // only entries with a greater Seq; 0 for all
 	OldestFirst bool      // in the order of the chain
 	Cursor      string    // from an earlier answer; empty for the first page
 	Limit       int       // page size; 0 is 100, more than 1,000 is 1,000

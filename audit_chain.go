@@ -84,18 +84,29 @@ type AuditReport struct {
 // find out somebody who wrote a whole new chain, with its head. What is wrong with
 // the log is in the report; the error is for a log that could not be read.
 func (s *Service) VerifyAudit(ctx context.Context, tenant string, known ...AuditHead) (AuditReport, error) {
+	return s.VerifyAuditAfter(ctx, AuditHead{Tenant: tenant}, known...)
+}
+
+// VerifyAuditAfter is VerifyAudit of what comes behind from, a head up to which the log
+// was verified before and that was kept elsewhere: a long log need not be read as a whole
+// each time. Entries of the report counts those that were read now.
+func (s *Service) VerifyAuditAfter(ctx context.Context, from AuditHead, known ...AuditHead) (AuditReport, error) {
+	tenant := from.Tenant
 	stored, err := s.store.AuditHead(ctx, tenant)
 	if err != nil {
 		return AuditReport{}, wrap("verify audit", ErrStore, err)
 	}
 	check := auditCheck{tenant: tenant, known: map[int64]AuditHash{}}
+	if from.Seq > 0 {
+		check.report.Head = from
+	}
 	for _, h := range known {
 		if h.Tenant == tenant && h.Seq > 0 {
 			check.known[h.Seq] = h.Hash
 			check.last = max(check.last, h.Seq)
 		}
 	}
-	q := AuditQuery{Tenant: tenant, OldestFirst: true, Limit: 1000}
+	q := AuditQuery{Tenant: tenant, After: from.Seq, OldestFirst: true, Limit: 1000}
 	for {
 		entries, next, err := s.store.AuditEntries(ctx, q)
 		if err != nil {

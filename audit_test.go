@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -165,8 +166,29 @@ func (s tamperedStore) AuditHead(ctx context.Context, tenant string) (enlace.Aud
 	return h, err
 }
 
+// tamperedLog is a log that somebody has changed in one place.
+type tamperedLog struct {
+	enlace.Store
+	honest []enlace.AuditEntry
+	tamper func(after []enlace.AuditEntry) []enlace.AuditEntry
+}
+
+func (s tamperedLog) AuditHead(context.Context, string) (enlace.AuditHead, error) {
+	return headOf(s.honest[len(s.honest)-1]), nil
+}
+
+// AuditEntries gives the beginning of what comes behind q.After, as it was made: what
+// stands there in the end cannot be told from the page without its cursor.
+func (s tamperedLog) AuditEntries(_ context.Context, q enlace.AuditQuery) ([]enlace.AuditEntry, string, error) {
+	return s.tamper(slices.Clone(s.honest[q.After:min(int(q.After)+20, len(s.honest))])), "", nil
+}
+
+func headOf(e enlace.AuditEntry) enlace.AuditHead {
+	return enlace.AuditHead{Tenant: e.Tenant, Seq: e.Seq, Hash: e.Hash}
+}
+
 func TestVerifyAuditFindsEveryTampering(t *testing.T) {
-	const n = 1000 // one page; bench has the long log
+	const n = 10_000
 	store := memory.New()
 	h := newHost(t, crm{}, func(c *enlace.Config) { c.Store = store })
 	for i := range n {
@@ -189,46 +211,63 @@ func TestVerifyAuditFindsEveryTampering(t *testing.T) {
 		"tenant":  func(e *enlace.AuditEntry) { e.Tenant = "x" }, "hash": func(e *enlace.AuditEntry) { e.Hash[5] ^= 1 },
 		"previous": func(e *enlace.AuditEntry) { e.Previous[5] ^= 1 },
 	}
-	names := make([]string, 0, len(edits))
-	for name := range edits {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	verify := func(tamper func([]enlace.AuditEntry) []enlace.AuditEntry) enlace.AuditReport {
-		t.Helper()
-		c := h.config
-		c.Store = tamperedStore{Store: store, tamper: tamper}
-		s, err := enlace.New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return must(s.VerifyAudit(t.Context(), "acme"))(t)
-	}
-	check := func(what string, report enlace.AuditReport, bad int) {
-		t.Helper()
-		if report.OK || report.Bad != int64(bad) || report.Reason == "" {
-			t.Errorf("%s: %+v, want entry %d named", what, report, bad)
-		}
-	}
-	for i := range honest {
-		at := i + 1
-		name := names[i%len(names)]
-		check("edit of "+name, verify(func(all []enlace.AuditEntry) []enlace.AuditEntry {
-			edits[name](&all[i])
+	names := slices.Sorted(maps.Keys(edits))
+	// Each of the tamperings, of the entry at index i of all.
+	tamperings := map[string]func(all []enlace.AuditEntry, i int) []enlace.AuditEntry{
+		"edit": func(all []enlace.AuditEntry, i int) []enlace.AuditEntry {
+			edits[names[int(all[i].Seq)%len(names)]](&all[i])
 			return all
-		}), at)
-		check("drop", verify(func(all []enlace.AuditEntry) []enlace.AuditEntry { return slices.Delete(all, i, i+1) }), at)
-		check("truncation", verify(func(all []enlace.AuditEntry) []enlace.AuditEntry { return all[:i] }), at)
-		if i > 0 {
-			check("reordering", verify(func(all []enlace.AuditEntry) []enlace.AuditEntry {
-				all[i-1], all[i] = all[i], all[i-1]
-				return all
-			}), at-1)
-			check("reordering with numbers", verify(func(all []enlace.AuditEntry) []enlace.AuditEntry {
-				all[i-1], all[i] = all[i], all[i-1]
-				all[i-1].Seq, all[i].Seq = all[i].Seq, all[i-1].Seq
-				return all
-			}), at-1)
+		},
+		"drop":       func(all []enlace.AuditEntry, i int) []enlace.AuditEntry { return slices.Delete(all, i, i+1) },
+		"truncation": func(all []enlace.AuditEntry, i int) []enlace.AuditEntry { return all[:i] },
+		"reordering": func(all []enlace.AuditEntry, i int) []enlace.AuditEntry {
+			all[i-1], all[i] = all[i], all[i-1]
+			return all
+		},
+		"reordering with numbers": func(all []enlace.AuditEntry, i int) []enlace.AuditEntry {
+			all[i-1], all[i] = all[i], all[i-1]
+			all[i-1].Seq, all[i].Seq = all[i].Seq, all[i-1].Seq
+			return all
+		},
+	}
+	// Each entry, in a log that is verified from an earlier head on; and some of them in a
+	// log that is read from its beginning.
+	for what, tamper := range tamperings {
+		first, at, from := 0, 0, 0
+		bad := func() int64 { return int64(at + 1) }
+		if strings.HasPrefix(what, "reordering") {
+			first, bad = 1, func() int64 { return int64(at) }
+		}
+		check := func(s *enlace.Service) {
+			t.Helper()
+			head := enlace.AuditHead{Tenant: "acme"}
+			if from > 0 {
+				head = headOf(honest[from-1])
+			}
+			if report := must(s.VerifyAuditAfter(t.Context(), head))(t); report.OK || report.Bad != bad() || report.Reason == "" {
+				t.Fatalf("%s of entry %d, verified from %d on: %+v", what, at+1, from, report)
+			}
+		}
+		h.config.Store = tamperedLog{store, honest, func(after []enlace.AuditEntry) []enlace.AuditEntry { return tamper(after, at-from) }}
+		behind := h.restart()
+		for at = first; at < n; at++ {
+			from = max(0, at-1-at%10)
+			check(behind)
+		}
+		h.config.Store = tamperedStore{Store: store, tamper: func(page []enlace.AuditEntry) []enlace.AuditEntry {
+			begins := int(page[0].Seq - 1)
+			switch {
+			case what == "truncation" && begins > at:
+				return nil
+			case begins/1000 != at/1000:
+				return page
+			}
+			return tamper(page, at-begins)
+		}}
+		from = 0
+		whole := h.restart()
+		for at = first; at < n; at += 2777 {
+			check(whole)
 		}
 	}
 }

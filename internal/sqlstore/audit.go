@@ -118,6 +118,9 @@ func auditQuery(q enlace.AuditQuery) (statement string, args []any, err error) {
 	if !q.To.IsZero() {
 		where("at < ?", q.To.UnixMicro())
 	}
+	if q.After > 0 {
+		where("seq > ?", q.After)
+	}
 	order, behind := "DESC", "<"
 	if q.OldestFirst {
 		order, behind = "ASC", ">"

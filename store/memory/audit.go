@@ -90,7 +90,7 @@ func (s *Store) AuditEntries(ctx context.Context, q enlace.AuditQuery) ([]enlace
 	var rows []enlace.AuditEntry
 	for _, e := range s.audit.value(q.Tenant) {
 		past := q.Cursor == "" || (q.OldestFirst && e.Seq > behind) || (!q.OldestFirst && e.Seq < behind)
-		if past && auditMatches(e, q) {
+		if past && e.Seq > q.After && auditMatches(e, q) {
 			e.Fields = slices.Clone(e.Fields)
 			rows = append(rows, e)
 		}

@@ -118,6 +118,7 @@ func auditQuery(t *testing.T, s enlace.Store) {
 		{enlace.AuditQuery{Result: enlace.AuditRefused}, 3}, {enlace.AuditQuery{Request: "r7"}, 1}, {enlace.AuditQuery{Actor: "nobody"}, 0},
 		{enlace.AuditQuery{From: base.Add(11 * time.Minute)}, 20}, {enlace.AuditQuery{To: base.Add(11 * time.Minute)}, 10},
 		{enlace.AuditQuery{From: base.Add(5 * time.Minute), To: base.Add(8 * time.Minute)}, 3},
+		{enlace.AuditQuery{After: 12}, 18}, {enlace.AuditQuery{After: 30}, 0},
 	} {
 		for _, oldest := range []bool{false, true} {
 			c.query.Tenant, c.query.Limit, c.query.OldestFirst, c.query.Cursor = "acme", 4, oldest, ""
