@@ -338,7 +338,7 @@ func (s *Service) newConn(adapter IntegrationAdapter, in Integration, cred Crede
 		Base: s.base, Gate: c.quota.gate, Flow: in.Tenant, Endpoint: base, Authorize: c.authorize, Judge: c.judge,
 		Attempts: values.integer("retryAttempts") + 1, AttemptTimeout: values.milliseconds("timeout"),
 		TotalTimeout: max(transport.DefaultTotalTimeout, values.milliseconds("timeout")),
-		MaxBody:      s.config.MaxBody, Observe: c.observeAttempt,
+		MaxBody:      s.config.MaxBody, Observe: c.observeAnswer,
 	}
 	if c.refreshable() {
 		c.sender.Reauthorize = c.reauthorize
@@ -539,6 +539,12 @@ func transportFailure(err error) *Error {
 
 func (c *Conn) redactor() *redact.Redactor {
 	return redact.New(c.credential.Load().all()...)
+}
+
+// observeAnswer observes an attempt at the account's own host.
+func (c *Conn) observeAnswer(ctx context.Context, a transport.Attempt) {
+	c.quota.clock.take(a)
+	c.observeAttempt(ctx, a)
 }
 
 func (c *Conn) observeAttempt(ctx context.Context, a transport.Attempt) {

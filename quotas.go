@@ -73,6 +73,7 @@ type QuotaSlowdown struct {
 // its budgets of run time.
 type quota struct {
 	gate    *transport.Gate
+	clock   clockWatch
 	mu      sync.Mutex
 	budgets map[string]*Budget
 }

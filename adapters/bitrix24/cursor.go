@@ -83,7 +83,7 @@ func (p cursor) valid() bool {
 
 func overlap(c *enlace.Conn) time.Duration {
 	d, _ := time.ParseDuration(c.Setting("overlap") + "s") // validated as an integer
-	return d
+	return d + c.Clock().Spread
 }
 
 // portalTime writes an instant with the portal's own offset, which is what date
@@ -103,14 +103,14 @@ func portalTime(ctx context.Context, c *enlace.Conn, t time.Time) (string, error
 }
 
 // begin notes the portal's clock at the first answer of a walk.
-func (p *cursor) begin(t timing) {
+func (p *cursor) begin(c *enlace.Conn, t timing) {
 	if p.Began != "" {
 		return
 	}
 	p.Began = t.date
 	if _, err := time.Parse(time.RFC3339, t.date); err != nil {
-		// An answer without its time: our own clock, an hour back for its skew.
-		p.Began = time.Now().UTC().Add(-time.Hour).Format(time.RFC3339)
+		// An answer without its time: what its header, or others', tell.
+		p.Began = c.Clock().Reached(time.Now()).UTC().Format(time.RFC3339)
 	}
 }
 

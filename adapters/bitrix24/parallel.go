@@ -81,7 +81,7 @@ func (w *walk) survey(ctx context.Context) (enlace.Page, error) {
 	if err := checkRange(head, r); err != nil {
 		return enlace.Page{}, err
 	}
-	w.pos.begin(head.timing)
+	w.pos.begin(w.conn, head.timing)
 	w.pos.Total = max(head.total, len(head.records))
 	w.learn(head)
 	// What is created behind the greatest id while we read is found by the next

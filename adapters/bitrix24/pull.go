@@ -87,7 +87,7 @@ func (w *walk) pull(ctx context.Context, limit int) (enlace.Page, error) {
 	if err := checkRange(page, r); err != nil {
 		return enlace.Page{}, err
 	}
-	w.pos.begin(page.timing)
+	w.pos.begin(w.conn, page.timing)
 	whole := len(page.records) < pageSize
 	if limit > 0 && len(page.records) > limit {
 		page.records, whole = page.records[:limit], false

@@ -121,7 +121,7 @@ func readCRM(ctx context.Context, c *enlace.Conn, entity, path string, q Query, 
 	if err != nil {
 		return crmPage{}, err
 	}
-	page := crmPage{records: read.records, more: read.next != "", clock: clock(answer.Header)}
+	page := crmPage{records: read.records, more: read.next != "", clock: clock(c, answer.Header)}
 	if len(read.records) == crmPageSize && q.Page*crmPageSize == crmReachable {
 		page.more = true // or it would seem to end here
 	}

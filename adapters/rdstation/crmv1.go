@@ -147,7 +147,7 @@ func (v CRMv1) Pull(ctx context.Context, c *enlace.Conn, req enlace.PullRequest)
 		return enlace.Page{}, err
 	}
 	if pos.Began == nil {
-		at := clock(answer.Header)
+		at := clock(c, answer.Header)
 		pos.Began = &at
 	}
 	return e.page(req, pos, list)

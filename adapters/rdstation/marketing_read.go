@@ -236,7 +236,7 @@ func (m *Marketing) readSegment(ctx context.Context, c *enlace.Conn, entity, seg
 	}
 	total := totalOf(answer.Header)
 	last := len(read.records) < size || (total > 0 && pos.Page*size >= total)
-	return segmentPage{read.records, total, clock(answer.Header), last}, nil
+	return segmentPage{read.records, total, clock(c, answer.Header), last}, nil
 }
 
 // pullSegment reads the contacts of one segmentation.

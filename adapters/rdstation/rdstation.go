@@ -77,16 +77,15 @@ func overlapSetting(seconds string) enlace.Field {
 
 func overlap(c *enlace.Conn) time.Duration {
 	seconds, _ := strconv.Atoi(c.Setting("overlap")) // validated as an integer
-	return time.Duration(seconds) * time.Second
+	return time.Duration(seconds)*time.Second + c.Clock().Spread
 }
 
-// clock is the provider's at the time of an answer, or ours an hour back if the
-// answer does not tell.
-func clock(h http.Header) time.Time {
+// clock is the provider's at the time of an answer, or what others have told of it.
+func clock(c *enlace.Conn, h http.Header) time.Time {
 	if t, err := http.ParseTime(h.Get("Date")); err == nil {
 		return t.UTC()
 	}
-	return time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
+	return c.Clock().Reached(time.Now()).UTC().Truncate(time.Second)
 }
 
 // idForm is what ids look like: numbers, UUIDs, hexadecimal.

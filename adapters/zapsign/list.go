@@ -62,7 +62,7 @@ func listRows(ctx context.Context, c *enlace.Conn, op, path string, query url.Va
 		return rows{}, protocol(op, "the answer is another page", nil)
 	}
 	if list.at, err = http.ParseTime(answer.Header.Get("Date")); err != nil {
-		list.at = time.Now()
+		list.at = c.Clock().Reached(time.Now())
 	}
 	return list, nil
 }

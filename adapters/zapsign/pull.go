@@ -29,7 +29,7 @@ func (Adapter) Pull(ctx context.Context, c *enlace.Conn, req enlace.PullRequest)
 	case Templates:
 		return pullTemplates(ctx, c, req)
 	case Documents, Signers:
-		pos, err := openCursor(req, seconds(c, "overlap"))
+		pos, err := openCursor(req, seconds(c, "overlap")+c.Clock().Spread)
 		if err != nil {
 			return enlace.Page{}, err
 		}

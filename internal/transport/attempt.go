@@ -345,6 +345,10 @@ func (a *attempt) observe() {
 	if a.sender.Observe == nil {
 		return
 	}
+	date := ""
+	if len(a.response.Header["Age"]) == 0 {
+		date = a.response.Header.Get("Date")
+	}
 	a.sender.Observe(a.ctx, Attempt{
 		Label:    a.request.Label,
 		Method:   a.request.Method,
@@ -353,5 +357,6 @@ func (a *attempt) observe() {
 		Duration: a.idleSince.Sub(a.begun),
 		Waited:   a.waited,
 		Err:      a.err,
+		Date:     date,
 	})
 }

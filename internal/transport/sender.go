@@ -84,6 +84,7 @@ type Attempt struct {
 	Duration time.Duration // from the first byte out, or the dial, to the last byte in
 	Waited   time.Duration // before it: back-off, Gate, and getting authorized
 	Err      error         // the verdict's, or a *Fault; nil for a success or a redirect
+	Date     string        // the answer's header as it came; empty without one, and for one that a cache kept
 }
 
 // Sender sends the requests of one account. Base, Endpoint and Judge are required.
