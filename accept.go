@@ -11,27 +11,31 @@ const conflictTries = 4
 
 // accept gives records to the sink, and saves what is remembered of them together
 // with the checkpoint; next is nil if that stays where it is. A run that somebody
-// wants to end does so behind the save.
+// wants to end does so behind the save. What the sink refuses is put aside, and the
+// others are given to it again.
 func (p *entityPull) accept(ctx context.Context, records []Record, next *Checkpoint) error {
 	if err := ctx.Err(); err != nil { // the adapter and the sink need not look
 		return wrap("accept "+p.entity, ErrStore, err)
 	}
 	joined, joins := p.run.sink.(TxSink)
-	var request RunRequest
-	var err error
+	commit := p.acceptApart
 	if joins && joined.Joins(p.run.service.store) {
-		request, err = p.acceptInOne(ctx, records, next)
-	} else {
-		request, err = p.acceptApart(ctx, records, next)
+		commit = p.acceptInOne
 	}
-	if err != nil {
-		return err
+	refused := map[string]error{} // by the sink
+	for {
+		request, err := commit(ctx, records, next, refused)
+		if err == nil {
+			return requested(request)
+		}
+		if !refusedBySink(refused, records, err) {
+			return err
+		}
 	}
-	return requested(request)
 }
 
 // acceptInOne commits the page and the checkpoint together.
-func (p *entityPull) acceptInOne(ctx context.Context, records []Record, next *Checkpoint) (request RunRequest, err error) {
+func (p *entityPull) acceptInOne(ctx context.Context, records []Record, next *Checkpoint, refused map[string]error) (request RunRequest, err error) {
 	err = retryConflicts(func() error {
 		var batch *tracked
 		var given Changes
@@ -39,7 +43,7 @@ func (p *entityPull) acceptInOne(ctx context.Context, records []Record, next *Ch
 			if batch, err = p.track(ctx, records); err != nil {
 				return err
 			}
-			if given, err = p.give(ctx, batch); err != nil {
+			if given, err = p.give(ctx, batch, refused); err != nil {
 				return err
 			}
 			request, err = p.save(ctx, batch, next)
@@ -55,12 +59,12 @@ func (p *entityPull) acceptInOne(ctx context.Context, records []Record, next *Ch
 
 // acceptApart commits the checkpoint after the page: a crash between the two
 // repeats the page. It does so even if the caller has gone meanwhile.
-func (p *entityPull) acceptApart(ctx context.Context, records []Record, next *Checkpoint) (request RunRequest, err error) {
+func (p *entityPull) acceptApart(ctx context.Context, records []Record, next *Checkpoint, refused map[string]error) (request RunRequest, err error) {
 	batch, err := p.track(ctx, records)
 	if err != nil {
 		return "", err
 	}
-	given, err := p.give(ctx, batch)
+	given, err := p.give(ctx, batch, refused)
 	if err != nil {
 		return "", err
 	}
@@ -107,12 +111,13 @@ func retryConflicts(commit func() error) (err error) {
 	return &Error{Op: "save record states", Kind: ErrConflict, Err: err}
 }
 
-// give maps what is new and hands it to the sink.
-func (p *entityPull) give(ctx context.Context, batch *tracked) (Changes, error) {
+// give maps what is new and hands it to the sink, but for what that has refused.
+func (p *entityPull) give(ctx context.Context, batch *tracked, bySink map[string]error) (Changes, error) {
 	r := p.run
 	records, skipped, refused := p.mapper.toLocal(batch.give)
 	batch.skipped = skipped
-	if err := p.putAside(batch, refused); err != nil {
+	records, named := p.withoutRefused(batch.give, records, bySink)
+	if err := p.putAside(ctx, batch, append(refused, named...)); err != nil {
 		return Changes{}, err
 	}
 	if len(records) == 0 {
@@ -167,18 +172,21 @@ func (p *entityPull) accepted(batch *tracked, given Changes, next *Checkpoint) {
 	p.result.Deleted += given.Deleted
 	p.result.Unchanged += given.Unchanged + batch.unchanged
 	p.result.Skipped += batch.skipped
-	p.result.Refused += len(batch.refused)
+	p.result.Refused += len(batch.refused) + batch.aside
+	p.noteRefused(batch)
 }
 
 // tracked is a batch with what is known of its records.
 type tracked struct {
 	give      []Record      // for the sink
+	counted   []*int        // in known, of each that is given
 	states    []RecordState // to be saved
 	known     Changes       // of what is given, by the states
 	unchanged int           // not given
 	skipped   int           // left out by a rule of the mapping
 	refused   []RefusedRecord
 	settled   []string // ids that were refused earlier, and no longer are
+	aside     int      // not given, since they were refused earlier as they are
 }
 
 // track compares records with their states. Nothing is known of those of an
@@ -203,7 +211,7 @@ func (p *entityPull) track(ctx context.Context, records []Record) (*tracked, err
 		}
 		chunk = chunk[n:]
 	}
-	batch := &tracked{give: make([]Record, 0, len(records))}
+	batch := &tracked{give: make([]Record, 0, len(records)), counted: make([]*int, 0, len(records))}
 	changed := make([]*RecordState, 0, len(records))
 	for i := range records {
 		r := &records[i]
@@ -230,6 +238,12 @@ func (p *entityPull) track(ctx context.Context, records []Record) (*tracked, err
 	return batch, nil
 }
 
+// add gives a record to the sink and counts it.
+func (b *tracked) add(r *Record, counter *int) {
+	*counter++
+	b.give, b.counted = append(b.give, *r), append(b.counted, counter)
+}
+
 // maxStates is how many states a store is asked for at once.
 const maxStates = 1000
 
@@ -239,51 +253,48 @@ func (p *entityPull) compare(ctx context.Context, batch *tracked, r *Record, sta
 	everything := p.scope != "" // Full and Since give what has not changed too
 	there := state.Presence != "" && state.Presence != RecordGone && !state.Accepted.IsZero()
 	if r.Deleted {
-		switch {
-		case there || state.Presence == "" || state.Accepted.IsZero():
-			batch.known.Deleted++
-		default:
-			batch.known.Unchanged++
-		}
 		if state.Presence == RecordGone && !everything {
-			batch.known.Unchanged--
 			batch.unchanged++
 			return false, nil
 		}
-		batch.give = append(batch.give, *r)
+		batch.add(r, &batch.known.Deleted)
 		state.Presence, state.Accepted, state.Base, state.BaseKeyID = RecordGone, Digest{}, nil, 0
 		return true, nil
 	}
-	digest := DigestOf(r.Data)
+	digest := p.digestOf(r)
 	same := there && state.Accepted == digest
+	aside := !everything && p.staysAside(r.ID, digest)
 	switch {
+	case aside:
+		batch.aside++
 	case same && !everything:
 		batch.unchanged++
 	case same:
-		batch.known.Unchanged++
+		batch.add(r, &batch.known.Unchanged)
 	case there:
-		batch.known.Updated++
+		batch.add(r, &batch.known.Updated)
 	default:
-		batch.known.Created++
-	}
-	if !same || everything {
-		batch.give = append(batch.give, *r)
+		batch.add(r, &batch.known.Created)
 	}
 	seen := p.began
 	if seen.IsZero() {
 		seen = p.now()
 	}
-	save = !same || state.Presence != RecordPresent || (p.sweeps() && !p.began.IsZero() && state.Seen.Before(seen)) ||
-		(p.run.keeps() && state.Base == nil)
+	_, edited := p.edited[r.ID]
+	keep := !aside && !edited && ((p.run.keeps() && state.Base == nil) || (state.Base != nil && !same))
+	save = (!same && !aside) || keep || state.Presence != RecordPresent || (p.sweeps() && !p.began.IsZero() && state.Seen.Before(seen))
 	if !save {
 		return false, nil
 	}
-	if (p.run.keeps() && state.Base == nil) || (state.Base != nil && !same) {
+	if keep {
 		if err := p.keep(ctx, r, state); err != nil {
 			return false, err
 		}
 	}
-	state.Accepted, state.Modified, state.Presence = digest, r.Modified, RecordPresent
+	if !aside {
+		state.Accepted, state.Modified = digest, r.Modified
+	}
+	state.Presence = RecordPresent
 	if state.Seen.Before(seen) {
 		state.Seen = seen
 	}

@@ -13,7 +13,8 @@ type entityPull struct {
 	entity     string
 	scope      string
 	mapper     *mapper
-	refused    refusals // what was put aside before
+	refused    refusals          // what is put aside
+	edited     map[string]Digest // while edited records are given: of what the provider sent, by id
 	lease      Lease
 	checkpoint Checkpoint
 	began      time.Time // of the walk, if it reads everything; zero otherwise
@@ -24,7 +25,8 @@ type entityPull struct {
 }
 
 func newEntityPull(r *run, entity string) *entityPull {
-	p := &entityPull{run: r, entity: entity, scope: r.options.scope(), started: time.Now(), result: r.record.Results[entity]}
+	p := &entityPull{run: r, entity: entity, scope: r.options.scope(), started: time.Now(), result: r.record.Results[entity],
+		refused: refusals{}, edited: map[string]Digest{}}
 	p.result.Resumed, p.result.Kind = false, "" // as this slice finds it
 	return p
 }
@@ -52,10 +54,14 @@ func (p *entityPull) pullReserved(ctx context.Context) error {
 	if since, ok := p.run.service.expectsDeliveries(ctx, ref); ok {
 		p.delivered = since
 	}
+	again, err := p.loadRefusals(ctx)
+	if err != nil {
+		return err
+	}
 	if err := p.deleteWhatIsDue(ctx); err != nil {
 		return err
 	}
-	if err := p.retryRefused(ctx); err != nil {
+	if err := p.retryRefused(ctx, again); err != nil {
 		return err
 	}
 	if p.nothing, err = p.nothingKnown(ctx); err != nil {
@@ -163,6 +169,7 @@ func (p *entityPull) acceptPage(ctx context.Context, page Page, cut bool) error 
 	if !cut {
 		next = p.behind(page)
 	}
+	var ended error // by request, behind the page
 	if r.options.DryRun {
 		batch, err := p.track(ctx, page.Records)
 		if err != nil {
@@ -174,8 +181,8 @@ func (p *entityPull) acceptPage(ctx context.Context, page Page, cut bool) error 
 		if err != nil {
 			return err
 		}
-		if err := p.accept(ctx, records, next); err != nil {
-			return err
+		if ended = p.accept(ctx, records, next); ended != nil && !byRequest(ended) {
+			return ended
 		}
 		if !cut {
 			r.service.noteChanges(ctx, r.integration, p.entity, page.Records, p.delivered)
@@ -186,6 +193,9 @@ func (p *entityPull) acceptPage(ctx context.Context, page Page, cut bool) error 
 	p.result.Read += len(page.Records)
 	p.result.Pages++
 	p.progress(page, page.Done && !cut)
+	if ended != nil {
+		return ended
+	}
 	return p.saveSometimes(ctx)
 }
 
@@ -279,6 +289,11 @@ func requested(request RunRequest) error {
 	default:
 		return nil
 	}
+}
+
+// byRequest says whether an error is one of requested: what came before it is saved.
+func byRequest(err error) bool {
+	return isKind(err, ErrPaused) || isKind(err, ErrCanceled) && !contextError(err)
 }
 
 var errStatesChanged = errors.New("the states of records have changed meanwhile")

@@ -67,8 +67,8 @@ type SyncOptions struct {
 	Resolve func(ctx context.Context, c Conflict) (map[string]json.RawMessage, error) `json:"-"`
 	// OnError is what to do about a change that the provider refuses.
 	OnError OnError `json:"on_error,omitempty"`
-	// Tries is how often a change may be refused, in as many runs, before it is a
-	// dead letter; 0 is 3.
+	// Tries is how often a change, or a record that the sink refuses, may be refused,
+	// in as many runs, before it is a dead letter; 0 is 3.
 	Tries int `json:"tries,omitempty"`
 	// Progress is called after each page, in the goroutine of Sync; nil is not.
 	Progress func(Progress) `json:"-"`
@@ -83,8 +83,24 @@ type Sink interface {
 	// one page at a time in a run; pages need not come in any order of ids. The
 	// changes it reports are counted in the result; if they are zero, enlace counts
 	// what it knows of the records, unless the run is Untracked. A record without
-	// Data that is Deleted is gone.
+	// Data that is Deleted is gone. An error ends the run, unless it is a SinkRefusal.
 	Accept(ctx context.Context, b Batch) (Changes, error)
+}
+
+// SinkRefusal is what Accept returns, wrapped or not, if some records of the page
+// cannot be stored as they are: too long for a column, say, or without a parent. Nothing
+// of the page counts as accepted then; it comes again at once without those records,
+// which are put aside (see [RefusedRecord]), and the run goes on. A record that is Deleted
+// cannot be refused.
+type SinkRefusal struct {
+	// Records holds the cause for each refused record, by its ID. The words are kept
+	// and shown: no value of the record should be in them.
+	Records map[string]error
+}
+
+// Error implements error.
+func (e *SinkRefusal) Error() string {
+	return fmt.Sprintf("enlace: the sink refuses %d records", len(e.Records))
 }
 
 // TxSink is a Sink that can write in a transaction of the service's store. Its
@@ -151,7 +167,7 @@ type EntityResult struct {
 	Deleted   int `json:"deleted"`
 	Unchanged int `json:"unchanged"`
 	Skipped   int `json:"skipped,omitempty"` // left out by a rule of the mapping
-	Refused   int `json:"refused,omitempty"` // put aside by the mapping; see RefusedRecords
+	Refused   int `json:"refused,omitempty"` // put aside, now or earlier; see RefusedRecords
 	// Missing is how many records have disappeared and wait for ApproveDeletions.
 	Missing    int           `json:"missing,omitempty"`
 	Pages      int           `json:"pages"`

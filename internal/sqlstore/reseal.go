@@ -26,6 +26,7 @@ var sealedColumns = []sealedColumn{
 	{"delivery", "deliveries", "data", "key_id", []string{"id"}, []string{"id"}},
 	{"journal", "push_journal", "image", "image_key", []string{"run_id", "number"}, []string{"run_id", "entity", "local_id"}},
 	{"outgoing", "outgoing_changes", "payload", "payload_key", []string{"entity", "local_id"}, []string{"entity", "local_id"}},
+	{"refused", "refused_records", "payload", "payload_key", []string{"entity", "id"}, []string{"entity", "id"}},
 }
 
 // sealedHeader is how many bytes tell one sealed value from every other: up to the

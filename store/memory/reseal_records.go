@@ -59,6 +59,12 @@ func (s *Store) sealedRecords() []sealedRecord {
 			s.outgoing.set(s.undo, key, c)
 		})
 	}
+	for key, r := range s.refused.all() {
+		add(key.Ref, "refused", key.entity+"/"+key.id, 0, r.Payload, r.PayloadKey, func(data []byte, keyID uint64) {
+			r.Payload, r.PayloadKey = data, keyID
+			s.refused.set(s.undo, key, r)
+		})
+	}
 	slices.SortFunc(all, func(a, b sealedRecord) int { return cmp.Compare(a.Position, b.Position) })
 	return all
 }

@@ -51,3 +51,23 @@ func ExampleNew() {
 	runs, _, err := store.Runs(ctx, enlace.RunQuery{Tenant: "acme"})
 	fmt.Println(len(runs), err)
 }
+
+// A provider's records in a table of the same database: page and checkpoint are one commit.
+func ExampleNewTable() {
+	ctx := context.Background()
+	store, err := postgres.Open(ctx, os.Getenv("DATABASE_URL"), postgres.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+	table, err := postgres.NewTable(ctx, store, "public.crm_records")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	config := enlace.Config{Store: store, Sink: table} // and all else
+	var name string
+	err = store.Pool().QueryRow(ctx, `SELECT data::json ->> 'name' FROM public.crm_records WHERE tenant = 'acme' AND id = '7'`).Scan(&name)
+	fmt.Println(config.Sink != nil, name, err)
+}

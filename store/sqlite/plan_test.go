@@ -54,7 +54,8 @@ func TestEverySealedColumnIsResealed(t *testing.T) {
 	others := map[string]bool{ // sealed and walked by their own methods, or no sealed data
 		"enlace_credentials.data": true, "enlace_keyring.data": true,
 		"enlace_records.accepted": true, "enlace_records.pushed": true, "enlace_outgoing_changes.digest": true,
-		"enlace_audit.previous": true, "enlace_audit.hash": true, "enlace_audit_heads.hash": true, "enlace_metrics.points": true,
+		"enlace_refused_records.digest": true,
+		"enlace_audit.previous":         true, "enlace_audit.hash": true, "enlace_audit_heads.hash": true, "enlace_metrics.points": true,
 	}
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "enlace.db"), Options{})
 	if err != nil {

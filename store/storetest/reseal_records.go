@@ -21,6 +21,9 @@ func sealed(t *testing.T, s enlace.Store, tenant string) {
 	_, err := s.InsertDeliveries(t.Context(), []enlace.StoredDelivery{{ID: "d1", Ref: one, State: enlace.DeliveryReceived, DedupeKey: "k",
 		ReceivedAt: base, NextAt: base, Sealed: enlace.Sealed{Data: data("delivery"), KeyID: 7}}})
 	noError(t, "InsertDeliveries stores", err)
+	aside := refusedRecord("9", 1)
+	aside.Payload, aside.PayloadKey = data("refused"), 7
+	noError(t, "SaveRefusedRecords stores", s.SaveRefusedRecords(t.Context(), one, "deals", []enlace.RefusedRecord{aside}, nil))
 	for number := range int64(2) {
 		noError(t, "AddJournal stores", s.AddJournal(t.Context(), []enlace.JournalEntry{{Ref: one, RunID: "r1", Number: number + 1,
 			Entity: "deals", Op: enlace.OpCreate, LocalID: "l1", State: enlace.JournalOpen, Image: data("journal"), ImageKey: 7, At: base}}))
@@ -48,8 +51,8 @@ func resealEveryKind(t *testing.T, s enlace.Store) {
 		places[r.Place.Tenant+" "+r.Place.Kind+" "+r.Place.Name]++
 	}
 	equal(t, "RecordsNotSealedBy finds every sealed value at its place, of all tenants", places, map[string]int{
-		"acme base deals/5": 1, "acme delivery d1": 1, "acme journal r1/deals/l1": 2,
-		"other base deals/5": 1, "other delivery d1": 1, "other journal r1/deals/l1": 2})
+		"acme base deals/5": 1, "acme delivery d1": 1, "acme journal r1/deals/l1": 2, "acme refused deals/9": 1,
+		"other base deals/5": 1, "other delivery d1": 1, "other journal r1/deals/l1": 2, "other refused deals/9": 1})
 	equal(t, "what the key has sealed is left out", len(walk(7)), 0)
 
 	anew := make([]enlace.StoredRecord, len(old))
