@@ -19,8 +19,9 @@ type JournalStore interface {
 	// OpenJournal returns up to limit entries of an entity that are JournalOpen, oldest first.
 	OpenJournal(ctx context.Context, ref Ref, entity string, limit int) ([]JournalEntry, error)
 
-	// Journal returns the entries that match q, last written first, and the cursor
-	// of the next page, which is empty after the last one.
+	// Journal returns the entries that match q, last written first, or in order of
+	// their runs if q names none, and the cursor of the next page, which is empty after
+	// the last one.
 	Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, string, error)
 
 	// DeleteJournal removes up to limit entries, of all tenants, that were written
@@ -59,10 +60,10 @@ const (
 	JournalUndone JournalState = "undone" // it was taken back
 )
 
-// JournalQuery selects the writes of one run.
+// JournalQuery selects writes of one integration.
 type JournalQuery struct {
 	Ref    Ref
-	RunID  string
+	RunID  string // only this run's; empty for all
 	Cursor string // from an earlier answer; empty for the first page
 	Limit  int    // page size; 0 is 100, more than 1,000 is 1,000
 }

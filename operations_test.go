@@ -234,6 +234,29 @@ func TestRunsOfATenantWaitForTheirTurn(t *testing.T) {
 	})
 }
 
+func TestExportTenantHasMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, crm{}, func(c *enlace.Config) { c.Sink = &notebook{} })
+		in := h.create(apiKey("k"))
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = h.Run(ctx) })
+		if _, err := h.Sync(t.Context(), in.Ref, enlace.SyncOptions{Entities: []string{"companies"}}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Minute)
+		cancel()
+		running.Wait()
+		var export strings.Builder
+		if err := h.ExportTenant(t.Context(), "acme", &export); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(export.String(), `"kind":"metrics"`) {
+			t.Error("no metrics in the export:\n" + export.String())
+		}
+	})
+}
+
 func TestEraseAndExportTenant(t *testing.T) {
 	h := newHost(t, crm{}, func(c *enlace.Config) { c.Sink = &notebook{} })
 	in := h.create(apiKey(canary))

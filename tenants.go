@@ -2,8 +2,6 @@ package enlace
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"sync"
 	"time"
 )
@@ -109,6 +107,9 @@ type TenantStore interface {
 	// state and links, before-images, changes to be sent, conflicts, and deliveries that
 	// are known to tell of it, in one commit. It returns how many rows of what it removed.
 	EraseSubject(ctx context.Context, tenant string, r SubjectRecord) (map[string]int, error)
+	// KnownEntities returns the names of the entities of which the integration has
+	// checkpoints or states of records, in their order.
+	KnownEntities(ctx context.Context, ref Ref) ([]string, error)
 }
 
 // ErasureReport says what an erasure has removed.
@@ -195,86 +196,4 @@ func (s *Service) EraseSubject(ctx context.Context, tenant string, records ...Su
 	}
 	report.At = time.Now().UTC()
 	return report, nil
-}
-
-// ExportTenant writes what the store holds of a tenant to w, one JSON object per
-// line: {"kind": "integration", "data": {…}}. Credentials are named and never
-// given out; what waits to be sent is opened, since it is the tenant's own. It is
-// written into the audit log before anything is given out. Errors: ErrStore, ErrKey,
-// and those of w.
-func (s *Service) ExportTenant(ctx context.Context, tenant string, w io.Writer) error {
-	if err := s.RecordAudit(ctx, AuditEntry{Tenant: tenant, Action: "tenant.export", Result: AuditDone}); err != nil {
-		return err
-	}
-	x := tenantExport{encoder: json.NewEncoder(w)}
-	exportPages(&x, "integration", func(cursor string) ([]Integration, string, error) {
-		return s.List(ctx, IntegrationQuery{Tenant: tenant, Cursor: cursor, Limit: 1000})
-	})
-	for key, err := range s.safe.store.Credentials(ctx, tenant) {
-		if err != nil {
-			return wrap("export tenant", ErrStore, err)
-		}
-		x.write("credential", map[string]string{"integration": key.ID, "name": key.Name})
-	}
-	exportPages(&x, "run", func(cursor string) ([]Run, string, error) {
-		return s.Runs(ctx, RunQuery{Tenant: tenant, Cursor: cursor, Limit: 1000})
-	})
-	exportPages(&x, "delivery", func(cursor string) ([]StoredDelivery, string, error) {
-		return s.store.Deliveries(ctx, DeliveryQuery{Tenant: tenant, Cursor: cursor, Limit: 1000})
-	})
-	exportPages(&x, "dead_letter", func(cursor string) ([]DeadLetter, string, error) {
-		return s.DeadLetters(ctx, OutgoingQuery{Tenant: tenant, Cursor: cursor, Limit: 1000})
-	})
-	exportPages(&x, "conflict", func(cursor string) ([]Conflict, string, error) {
-		return s.Conflicts(ctx, ConflictQuery{Tenant: tenant, Cursor: cursor, Limit: 1000})
-	})
-	exportPages(&x, "health", func(cursor string) ([]Health, string, error) {
-		return s.HealthList(ctx, HealthQuery{Tenant: tenant, Cursor: cursor, Limit: 1000})
-	})
-	exportPages(&x, "health_change", func(cursor string) ([]HealthChange, string, error) {
-		return s.HealthChanges(ctx, HealthChangeQuery{Tenant: tenant, Cursor: cursor, Limit: 1000})
-	})
-	exportPages(&x, "maintenance", func(string) ([]Maintenance, string, error) {
-		list, err := s.Maintenances(ctx, tenant)
-		return list, "", err
-	})
-	if tenant != "" {
-		exportPages(&x, "flag", func(string) ([]FlagRule, string, error) {
-			list, err := s.FlagRules(ctx, tenant)
-			return list, "", err
-		})
-	}
-	exportPages(&x, "audit", func(cursor string) ([]AuditEntry, string, error) {
-		return s.Audit(ctx, AuditQuery{Tenant: tenant, OldestFirst: true, Cursor: cursor, Limit: 1000})
-	})
-	return x.err
-}
-
-// tenantExport writes lines until something fails.
-type tenantExport struct {
-	encoder *json.Encoder
-	err     error
-}
-
-func (x *tenantExport) write(kind string, data any) {
-	if x.err == nil {
-		x.err = x.encoder.Encode(map[string]any{"kind": kind, "data": data})
-	}
-}
-
-// exportPages writes all pages of a list.
-func exportPages[T any](x *tenantExport, kind string, list func(cursor string) ([]T, string, error)) {
-	for cursor := ""; x.err == nil; {
-		rows, next, err := list(cursor)
-		if err != nil {
-			x.err = err
-			return
-		}
-		for _, row := range rows {
-			x.write(kind, row)
-		}
-		if cursor = next; next == "" {
-			return
-		}
-	}
 }

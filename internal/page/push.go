@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/enlace-go/enlace"
@@ -24,6 +25,27 @@ func Before(list, cursor string) (int64, error) {
 		return 0, ErrCursor
 	}
 	return n, nil
+}
+
+// JournalPosition is where an entry stands in the list of all runs.
+func JournalPosition(e enlace.JournalEntry) string {
+	return e.RunID + "\x00" + strconv.FormatInt(e.Number, 10)
+}
+
+// JournalAfter reads the run and the number behind which a page of all runs begins.
+func JournalAfter(list, cursor string) (runID string, number int64, err error) {
+	if cursor == "" {
+		return "", 0, nil
+	}
+	position, err := Decode(list, cursor)
+	if err != nil {
+		return "", 0, err
+	}
+	runID, text, _ := strings.Cut(position, "\x00")
+	if number, err = strconv.ParseInt(text, 10, 64); err != nil {
+		return "", 0, ErrCursor
+	}
+	return runID, number, nil
 }
 
 const (

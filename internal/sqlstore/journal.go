@@ -11,6 +11,7 @@ import (
 
 const (
 	journalList    = "journal"
+	allJournalList = "journal of all runs"
 	journalColumns = `tenant, integration, run_id, number, entity, op, local_id, remote_id, idempotency_key, state, image, image_key, written_at`
 
 	addJournal = `INSERT INTO enlace.push_journal (` + journalColumns + `)
@@ -26,6 +27,10 @@ const (
 	journalPage = `SELECT ` + journalColumns + ` FROM enlace.push_journal
 		WHERE tenant = ? AND integration = ? AND run_id = ? AND number < ?
 		ORDER BY number DESC LIMIT ?`
+
+	journalOfAll = `SELECT ` + journalColumns + ` FROM enlace.push_journal
+		WHERE tenant = ? AND integration = ? AND (run_id, number) > (?, ?)
+		ORDER BY run_id, number LIMIT ?`
 
 	deleteJournal = `DELETE FROM enlace.push_journal WHERE (tenant, integration, run_id, number) IN (
 		SELECT tenant, integration, run_id, number FROM enlace.push_journal
@@ -70,6 +75,9 @@ func (s *Store) OpenJournal(ctx context.Context, ref enlace.Ref, entity string, 
 
 // Journal implements [enlace.JournalStore].
 func (s *Store) Journal(ctx context.Context, q enlace.JournalQuery) ([]enlace.JournalEntry, string, error) {
+	if q.RunID == "" {
+		return s.journalOfAll(ctx, q)
+	}
 	before, err := page.Before(journalList, q.Cursor)
 	if err != nil {
 		return nil, "", err
@@ -80,6 +88,21 @@ func (s *Store) Journal(ctx context.Context, q enlace.JournalQuery) ([]enlace.Jo
 		return nil, "", err
 	}
 	rows, next := page.Cut(rows, size, journalList, func(e enlace.JournalEntry) string { return strconv.FormatInt(e.Number, 10) })
+	return rows, next, nil
+}
+
+// journalOfAll is a page of all runs of an integration.
+func (s *Store) journalOfAll(ctx context.Context, q enlace.JournalQuery) ([]enlace.JournalEntry, string, error) {
+	runID, number, err := page.JournalAfter(allJournalList, q.Cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	size := page.Size(q.Limit)
+	rows, err := selectAll(ctx, s, "journal", scanJournal, journalOfAll, q.Ref.Tenant, q.Ref.ID, runID, number, size+1)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, next := page.Cut(rows, size, allJournalList, page.JournalPosition)
 	return rows, next, nil
 }
 

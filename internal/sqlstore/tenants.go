@@ -110,3 +110,13 @@ func (s *Store) erase(ctx context.Context, removed map[string]int, table, statem
 	}
 	return err
 }
+
+// KnownEntities implements [enlace.TenantStore].
+func (s *Store) KnownEntities(ctx context.Context, ref enlace.Ref) ([]string, error) {
+	scan := func(row Row) (name string, err error) {
+		err = row.Scan(&name)
+		return name, err
+	}
+	return selectAll(ctx, s, "known entities", scan, `SELECT entity FROM enlace.records WHERE tenant = ? AND integration = ?
+		UNION SELECT entity FROM enlace.checkpoints WHERE tenant = ? AND integration = ? ORDER BY entity`, ref.Tenant, ref.ID, ref.Tenant, ref.ID)
+}

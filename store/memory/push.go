@@ -12,7 +12,10 @@ import (
 	"github.com/enlace-go/enlace/internal/page"
 )
 
-const journalList = "journal"
+const (
+	journalList    = "journal"
+	allJournalList = "journal of all runs"
+)
 
 type journalKey struct {
 	enlace.Ref
@@ -88,6 +91,9 @@ func (s *Store) OpenJournal(ctx context.Context, ref enlace.Ref, entity string, 
 
 // Journal implements [enlace.JournalStore].
 func (s *Store) Journal(ctx context.Context, q enlace.JournalQuery) ([]enlace.JournalEntry, string, error) {
+	if q.RunID == "" {
+		return s.journalOfAll(ctx, q)
+	}
 	before, err := page.Before(journalList, q.Cursor)
 	if err != nil {
 		return nil, "", err
@@ -104,6 +110,30 @@ func (s *Store) Journal(ctx context.Context, q enlace.JournalQuery) ([]enlace.Jo
 	}
 	slices.SortFunc(rows, func(a, b enlace.JournalEntry) int { return cmp.Compare(b.Number, a.Number) })
 	rows, next := page.Cut(rows, page.Size(q.Limit), journalList, func(e enlace.JournalEntry) string { return strconv.FormatInt(e.Number, 10) })
+	return rows, next, nil
+}
+
+// journalOfAll is a page of all runs of an integration.
+func (s *Store) journalOfAll(ctx context.Context, q enlace.JournalQuery) ([]enlace.JournalEntry, string, error) {
+	runID, number, err := page.JournalAfter(allJournalList, q.Cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := s.begin(ctx); err != nil {
+		return nil, "", err
+	}
+	defer s.end(ctx)
+	order := func(a, b enlace.JournalEntry) int {
+		return cmp.Or(cmp.Compare(a.RunID, b.RunID), cmp.Compare(a.Number, b.Number))
+	}
+	var rows []enlace.JournalEntry
+	for _, e := range s.journal.all() {
+		if e.Ref == q.Ref && order(e, enlace.JournalEntry{RunID: runID, Number: number}) > 0 {
+			rows = append(rows, copyEntry(e))
+		}
+	}
+	slices.SortFunc(rows, order)
+	rows, next := page.Cut(rows, page.Size(q.Limit), allJournalList, page.JournalPosition)
 	return rows, next, nil
 }
 

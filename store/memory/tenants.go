@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -103,4 +104,24 @@ func eraseList[V any](e eraser, t *table[string, []V], what, tenant string) {
 		t.delete(e.undo, tenant)
 		e.removed[what] += len(rows)
 	}
+}
+
+// KnownEntities implements [enlace.TenantStore].
+func (s *Store) KnownEntities(ctx context.Context, ref enlace.Ref) ([]string, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.end(ctx)
+	known := map[string]bool{}
+	for key, rows := range s.records {
+		if key.Ref == ref && rows.byID.len() > 0 {
+			known[key.entity] = true
+		}
+	}
+	for key := range s.checkpoints.all() {
+		if key.Ref == ref {
+			known[key.entity] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(known)), nil
 }

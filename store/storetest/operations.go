@@ -29,6 +29,7 @@ var (
 	tenantChecks = []check{
 		{"EraseTenant", eraseTenant},
 		{"EraseSubject", eraseSubject},
+		{"KnownEntities", knownEntities},
 	}
 )
 
@@ -381,4 +382,22 @@ func eraseSubject(t *testing.T, s enlace.Store) {
 	equal(t, rule, len(heard), 1)
 	_, err = s.Delivery(t.Context(), "acme", "d2")
 	noError(t, rule, err)
+}
+
+func knownEntities(t *testing.T, s enlace.Store) {
+	const rule = "KnownEntities names what has a checkpoint or states of records"
+	one := ref("acme", "one")
+	state := []enlace.RecordState{{ID: "1", Presence: enlace.RecordPresent}, {ID: "2", Presence: enlace.RecordPresent}}
+	noError(t, rule, s.SaveRecordStates(t.Context(), one, "deals", state))
+	noError(t, rule, s.SaveRecordStates(t.Context(), one, "contacts", state))
+	noError(t, rule, s.SaveCheckpoint(t.Context(), one, "deals", enlace.Checkpoint{Mark: "m"}))
+	noError(t, rule, s.SaveCheckpoint(t.Context(), one, "notes", enlace.Checkpoint{Mark: "m"}))
+	noError(t, rule, s.SaveCheckpoint(t.Context(), ref("acme", "two"), "tasks", enlace.Checkpoint{Mark: "m"}))
+	noError(t, rule, s.SaveRecordStates(t.Context(), ref("other", "one"), "users", state))
+	known, err := s.KnownEntities(t.Context(), one)
+	noError(t, rule, err)
+	equal(t, rule, known, []string{"contacts", "deals", "notes"})
+	known, err = s.KnownEntities(t.Context(), ref("nobody", "one"))
+	noError(t, rule, err)
+	equal(t, rule, len(known), 0)
 }

@@ -87,9 +87,25 @@ func journalPages(t *testing.T, s enlace.Store) {
 	for i, n := range got {
 		equal(t, rule, n, int64(25-i))
 	}
-	q.Cursor = "!"
-	_, _, err := s.Journal(t.Context(), q)
-	wantError(t, "a cursor of nobody's is ErrInvalid", err, enlace.ErrInvalid)
+	const ofAll = "the pages of all runs hold each entry once, in order of the runs"
+	q = enlace.JournalQuery{Ref: ref("acme", "one"), Limit: 10}
+	var all []string
+	for {
+		rows, next, err := s.Journal(t.Context(), q)
+		noError(t, ofAll, err)
+		for _, e := range rows {
+			all = append(all, fmt.Sprint(e.RunID, e.Number))
+		}
+		if q.Cursor = next; next == "" {
+			break
+		}
+	}
+	equal(t, ofAll, len(all), 26)
+	equal(t, ofAll, fmt.Sprint(all[0], all[1], all[25]), "another1run1run25")
+	for _, runID := range []string{"run", ""} {
+		_, _, err := s.Journal(t.Context(), enlace.JournalQuery{Ref: q.Ref, RunID: runID, Cursor: "!"})
+		wantError(t, "a cursor of nobody's is ErrInvalid", err, enlace.ErrInvalid)
+	}
 }
 
 func journalDelete(t *testing.T, s enlace.Store) {
