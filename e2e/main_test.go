@@ -33,6 +33,7 @@ var roles = map[string]func(ctx context.Context, e environment) error{
 	"rotator":  rotator,
 	"receiver": receiver,
 	"spender":  spender,
+	"sweeper":  sweepChild,
 	"syncer":   syncer,
 	"traffic":  traffic,
 }

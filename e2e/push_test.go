@@ -9,13 +9,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/adapters/fake"
+	"github.com/enlace-go/enlace/store/postgres"
 	"github.com/enlace-go/enlace/store/sqlite"
 )
 
@@ -56,34 +60,100 @@ func (d *deadly) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // rows is a host's table of contacts in the store's own database.
-type rows struct{ store *sqlite.Store }
+type rows struct{ environment }
 
-const createRows = `CREATE TABLE contacts (id TEXT PRIMARY KEY, data TEXT NOT NULL, deleted INTEGER NOT NULL DEFAULT 0,
+const createRows = `CREATE TABLE {contacts} (id TEXT PRIMARY KEY, data TEXT NOT NULL, deleted INTEGER NOT NULL DEFAULT 0,
 	changed INTEGER NOT NULL DEFAULT 1, remote TEXT NOT NULL DEFAULT '')`
+
+// spell writes a statement as the store's database wants it.
+func (r rows) spell(statement string) string {
+	if r.Store == "sqlite" {
+		return strings.NewReplacer("{contacts}", "contacts", "{leases}", "enlace_leases").Replace(statement)
+	}
+	statement = strings.NewReplacer("{contacts}", r.Address[1]+".contacts", "{leases}", r.Address[1]+".leases").Replace(statement)
+	for n := 1; strings.Contains(statement, "?"); n++ {
+		statement = strings.Replace(statement, "?", "$"+strconv.Itoa(n), 1)
+	}
+	return statement
+}
+
+// db is the store's own database.
+func (r rows) db() *sql.DB {
+	if store, ok := r.store.(*sqlite.Store); ok {
+		return store.DB()
+	}
+	return stdlib.OpenDBFromPool(r.store.(*postgres.Store).Pool())
+}
+
+// exec runs a statement in the transaction of ctx, if it carries one.
+func (r rows) exec(ctx context.Context, statement string, args ...any) error {
+	switch store := r.store.(type) {
+	case *sqlite.Store:
+		if tx, ok := store.Tx(ctx); ok {
+			_, err := tx.ExecContext(ctx, r.spell(statement), args...)
+			return err
+		}
+	case *postgres.Store:
+		if tx, ok := store.Tx(ctx); ok {
+			_, err := tx.Exec(ctx, r.spell(statement), args...)
+			return err
+		}
+	}
+	db := r.db()
+	_, err := db.ExecContext(ctx, r.spell(statement), args...)
+	return errors.Join(err, r.close(db))
+}
+
+// close gives back what db has made; the store's own stays open.
+func (r rows) close(db *sql.DB) error {
+	if r.Store == "sqlite" {
+		return nil
+	}
+	return db.Close()
+}
+
+// contact is a row of the table.
+type contact struct {
+	id, data         string
+	deleted, changed bool
+}
+
+func (r rows) list(ctx context.Context, where string, args ...any) (all []contact, err error) {
+	db := r.db()
+	defer func() { err = errors.Join(err, r.close(db)) }()
+	found, err := db.QueryContext(ctx, r.spell(`SELECT id, data, deleted, changed FROM {contacts} `+where), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	for found.Next() {
+		var c contact
+		if err := found.Scan(&c.id, &c.data, &c.deleted, &c.changed); err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, found.Err()
+}
 
 // Changes implements enlace.Source.
 func (r rows) Changes(ctx context.Context, q enlace.ChangeQuery) ([]enlace.Change, string, error) {
-	found, err := r.store.DB().QueryContext(ctx, `SELECT id, data, deleted FROM contacts WHERE changed = 1 AND id > ? ORDER BY id LIMIT ?`, q.After, q.Limit)
+	found, err := r.list(ctx, `WHERE changed = 1 AND id > ? ORDER BY id LIMIT ?`, q.After, q.Limit)
 	if err != nil {
 		return nil, "", err
 	}
-	defer found.Close()
 	var changes []enlace.Change
-	for found.Next() {
-		var c enlace.Change
-		var data string
-		if err := found.Scan(&c.ID, &data, &c.Deleted); err != nil {
-			return nil, "", err
-		}
+	for _, row := range found {
+		c := enlace.Change{ID: row.id, Deleted: row.deleted}
 		if !c.Deleted {
-			c.Data = json.RawMessage(data)
+			c.Data = json.RawMessage(row.data)
 		}
 		changes = append(changes, c)
 	}
 	if len(changes) < q.Limit {
-		return changes, "", found.Err()
+		return changes, "", nil
 	}
-	return changes, changes[len(changes)-1].ID, found.Err()
+	return changes, changes[len(changes)-1].ID, nil
 }
 
 // Joins implements enlace.TxSource.
@@ -92,12 +162,8 @@ func (rows) Joins(enlace.Store) bool { return true }
 // Accepted implements enlace.Source, in the transaction in which enlace remembers
 // the same.
 func (r rows) Accepted(ctx context.Context, a enlace.AcceptedChanges) error {
-	tx, ok := r.store.Tx(ctx)
-	if !ok {
-		return errors.New("no transaction")
-	}
 	for _, c := range a.Changes {
-		if _, err := tx.ExecContext(ctx, `UPDATE contacts SET changed = 0, remote = ? WHERE id = ?`, c.RemoteID, c.Change.ID); err != nil {
+		if err := r.exec(ctx, `UPDATE {contacts} SET changed = 0, remote = ? WHERE id = ?`, c.RemoteID, c.Change.ID); err != nil {
 			return err
 		}
 	}
@@ -165,7 +231,7 @@ func pushChild(ctx context.Context, e environment) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.Sync(ctx, e.Ref, enlace.SyncOptions{Direction: enlace.Push, Entities: []string{"contacts"}, Source: rows{e.store.(*sqlite.Store)}})
+	result, err := s.Sync(ctx, e.Ref, enlace.SyncOptions{Direction: enlace.Push, Entities: []string{"contacts"}, Source: rows{e}})
 	if err != nil {
 		return err
 	}
@@ -176,21 +242,24 @@ func pushChild(ctx context.Context, e environment) error {
 // twice, nothing is missed, and where nobody can tell what happened, that is said.
 func TestKillBetweenEachPairOfSteps(t *testing.T) {
 	for mode := range pushAdapters {
-		t.Run(mode, func(t *testing.T) { killPushEverywhere(t, mode) })
+		t.Run(mode, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, e environment) {
+				e.Mode = mode
+				killPushEverywhere(t, e)
+			})
+		})
 	}
 }
 
-func killPushEverywhere(t *testing.T, mode string) {
-	provider := fake.New(fake.Options{IgnoreKeys: mode != "keys", PageSize: 5000})
+func killPushEverywhere(t *testing.T, e environment) {
+	provider := fake.New(fake.Options{IgnoreKeys: e.Mode != "keys", PageSize: 5000})
 	server := httptest.NewServer(provider)
 	t.Cleanup(server.Close)
-	e := environment{Store: "sqlite", Address: stores["sqlite"].prepare(t), Lease: 15 * time.Second, Key: enlace.GenerateKey().Reveal(), Mode: mode}
 	if err := e.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.store.Close() })
-	db := e.store.(*sqlite.Store).DB()
-	if _, err := db.ExecContext(t.Context(), createRows); err != nil {
+	if err := (rows{e}).exec(t.Context(), createRows); err != nil {
 		t.Fatal(err)
 	}
 	service, err := pushService(e, 0)
@@ -205,17 +274,17 @@ func killPushEverywhere(t *testing.T, mode string) {
 	e.Ref = in.Ref
 	kills := 0
 	for e.Number = 1; ; e.Number++ {
-		changeRows(t, db, e.Number)
+		changeRows(t, e)
 		c := e.start(t, "pusher")
 		_, err := c.out.ReadBytes('\n')
 		_ = c.cmd.Wait()
 		// The dead process held the lease; who comes after it waits for its end, or, as
 		// here, a person has looked and freed it.
-		freeLeases(t, db)
-		if _, err := service.Sync(t.Context(), e.Ref, enlace.SyncOptions{Direction: enlace.Push, Entities: []string{"contacts"}, Source: rows{e.store.(*sqlite.Store)}}); err != nil {
+		freeLeases(t, e)
+		if _, err := service.Sync(t.Context(), e.Ref, enlace.SyncOptions{Direction: enlace.Push, Entities: []string{"contacts"}, Source: rows{e}}); err != nil {
 			t.Fatalf("after the kill at step %d: %v", e.Number, err)
 		}
-		checkPushed(t, service, provider, db, mode, e.Number)
+		checkPushed(t, service, provider, e)
 		if t.Failed() {
 			return
 		}
@@ -231,38 +300,46 @@ func killPushEverywhere(t *testing.T, mode string) {
 }
 
 // changeRows makes two batches: some rows new, some changed, some deleted.
-func changeRows(t *testing.T, db *sql.DB, round int) {
+func changeRows(t *testing.T, e environment) {
 	t.Helper()
-	for i := range 60 {
-		if _, err := db.ExecContext(t.Context(), `INSERT INTO contacts (id, data) VALUES (?, ?)`, fmt.Sprintf("%03d-%03d", round, i),
-			fmt.Sprintf(`{"name":"%03d-%03d","email":"0"}`, round, i)); err != nil {
-			t.Fatal(err)
+	round, r := e.Number, rows{e}
+	err := e.store.Transact(t.Context(), func(ctx context.Context) error {
+		for i := range 60 {
+			if err := r.exec(ctx, `INSERT INTO {contacts} (id, data) VALUES (?, ?)`, fmt.Sprintf("%03d-%03d", round, i),
+				fmt.Sprintf(`{"name":"%03d-%03d","email":"0"}`, round, i)); err != nil {
+				return err
+			}
 		}
-	}
-	for _, statement := range []string{
-		`UPDATE contacts SET data = replace(data, '"0"', '"1"'), changed = 1 WHERE id LIKE ? AND substr(id, 5, 3) < '015'`,
-		`UPDATE contacts SET deleted = 1, changed = 1 WHERE id LIKE ? AND substr(id, 5, 3) >= '055'`,
-	} {
-		if _, err := db.ExecContext(t.Context(), statement, fmt.Sprintf("%03d-%%", round-1)); err != nil {
-			t.Fatal(err)
+		for _, statement := range []string{
+			`UPDATE {contacts} SET data = replace(data, '"0"', '"1"'), changed = 1 WHERE id LIKE ? AND substr(id, 5, 3) < '015'`,
+			`UPDATE {contacts} SET deleted = 1, changed = 1 WHERE id LIKE ? AND substr(id, 5, 3) >= '055'`,
+		} {
+			if err := r.exec(ctx, statement, fmt.Sprintf("%03d-%%", round-1)); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
-func freeLeases(t *testing.T, db *sql.DB) {
+func freeLeases(t *testing.T, e environment) {
 	t.Helper()
-	if _, err := db.ExecContext(t.Context(), `UPDATE enlace_leases SET owner = '', until_at = 0`); err != nil {
+	if err := (rows{e}).exec(t.Context(), `UPDATE {leases} SET owner = '', until_at = 0`); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // checkPushed compares the provider with the table.
-func checkPushed(t *testing.T, s *enlace.Service, provider *fake.Provider, db *sql.DB, mode string, step int) {
+func checkPushed(t *testing.T, s *enlace.Service, provider *fake.Provider, e environment) {
 	t.Helper()
-	type contact struct{ Name, Email string }
-	there := map[string]contact{}
+	mode, step := e.Mode, e.Number
+	type remote struct{ Name, Email string }
+	there := map[string]remote{}
 	for _, r := range provider.Records("contacts") {
-		c, err := enlace.DecodeRecord[contact](r)
+		c, err := enlace.DecodeRecord[remote](r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,29 +363,20 @@ func checkPushed(t *testing.T, s *enlace.Service, provider *fake.Provider, db *s
 			break
 		}
 	}
-	found, err := db.QueryContext(t.Context(), `SELECT id, data, deleted, changed FROM contacts`)
+	table, err := rows{e}.list(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer found.Close()
-	for found.Next() {
-		var id, data string
-		var deleted, changed bool
-		if err := found.Scan(&id, &data, &deleted, &changed); err != nil {
-			t.Fatal(err)
-		}
-		var want contact
-		_ = json.Unmarshal([]byte(data), &want)
-		got, exists := there[id]
+	for _, row := range table {
+		var want remote
+		_ = json.Unmarshal([]byte(row.data), &want)
+		got, exists := there[row.id]
 		switch {
-		case changed:
-			t.Errorf("step %d: %s was not accepted", step, id)
-		case doubt[id]:
-		case exists == deleted || (exists && got != want):
-			t.Errorf("step %d: %s is %+v (there: %v) at the provider, want %+v (deleted: %v)", step, id, got, exists, want, deleted)
+		case row.changed:
+			t.Errorf("step %d: %s was not accepted", step, row.id)
+		case doubt[row.id]:
+		case exists == row.deleted || (exists && got != want):
+			t.Errorf("step %d: %s is %+v (there: %v) at the provider, want %+v (deleted: %v)", step, row.id, got, exists, want, row.deleted)
 		}
-	}
-	if err := found.Err(); err != nil {
-		t.Fatal(err)
 	}
 }
