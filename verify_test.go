@@ -203,3 +203,25 @@ func FuzzTokenVerifier(f *testing.F) {
 		}
 	})
 }
+
+// Whatever is sent, only "user:password" in the one usual form of base64 proves it.
+func FuzzBasicVerifier(f *testing.F) {
+	f.Add("Basic aG9va3M6cGFzcw==", "hooks", "pass")
+	f.Add("basic aG9va3M6cGFzcw==", "", "hooks:pass")
+	f.Add("Basic ", "", "")
+	f.Add("Basic Og==", "hooks", "")
+	f.Add("Basic aG9v\na3M6cGFzcw==", "hooks", "pass")
+	f.Add("Bearer x", "", "x")
+	f.Fuzz(func(t *testing.T, value, user, secret string) {
+		text := secret
+		if user != "" {
+			text = user + ":" + secret
+		}
+		encoded := base64.StdEncoding.EncodeToString([]byte(text))
+		want := secret != "" && !strings.Contains(user, ":") && len(value) <= 4096 && len(value) > len("Basic ") &&
+			strings.EqualFold(value[:len("Basic ")], "Basic ") && value[len("Basic "):] == encoded
+		checkVerdict(t, "fuzzed", enlace.BasicVerifier{User: user}, enlace.Delivery{Header: http.Header{"Authorization": {value}}}, secrets(secret), want)
+		right := enlace.Delivery{Header: http.Header{"Authorization": {"Basic " + encoded}}}
+		checkVerdict(t, "right", enlace.BasicVerifier{User: user}, right, secrets(secret), secret != "" && !strings.Contains(user, ":") && len(encoded) <= 4096-len("Basic "))
+	})
+}

@@ -39,26 +39,32 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request, terms Webhook
 			}
 		}()
 	}
-	body, held, err = s.readBounded(r.Body, r.ContentLength, limit)
-	if err != nil || !zipped {
-		return body, held, err
+	if zipped {
+		return s.unzip(http.MaxBytesReader(w, r.Body, limit), limit)
 	}
-	unpacked, more, err := s.unzip(body)
-	return unpacked, held + more, err
+	return s.readBounded(r.Body, r.ContentLength, limit)
 }
 
-// unzip unpacks a body. What it takes is bounded by MaxBody, whatever the body says
-// that it will become.
-func (s *Service) unzip(body []byte) ([]byte, int64, error) {
-	z, err := gzip.NewReader(strings.NewReader(string(body)))
-	if err != nil {
-		return nil, 0, refuse(http.StatusBadRequest, "gzip")
+// unzipMemory is about what unpacking takes besides the unpacked bytes.
+const unzipMemory = 64 << 10
+
+// unzip unpacks a body while it comes, so that of one that becomes larger than limit no
+// more is read than makes that many bytes.
+func (s *Service) unzip(packed io.Reader, limit int64) (body []byte, held int64, err error) {
+	if !s.inFlight.take(unzipMemory) {
+		return nil, 0, busy()
 	}
-	unpacked, held, err := s.readBounded(z, -1, s.webhooks.MaxBody)
+	defer s.inFlight.give(unzipMemory)
+	z, err := gzip.NewReader(packed)
+	if err == nil {
+		body, held, err = s.readBounded(z, -1, limit)
+	} else {
+		err = bodyError(err)
+	}
 	if errors.Is(err, errBodyCut) {
 		err = refuse(http.StatusBadRequest, "gzip")
 	}
-	return unpacked, held, err
+	return body, held, err
 }
 
 // errBodyCut is a body that ended before its end.
@@ -111,28 +117,37 @@ func bodyError(err error) error {
 // checkContentType refuses what no webhook is. A missing type is taken: some
 // providers do not say.
 func checkContentType(h http.Header) error {
-	values := h.Values("Content-Type")
-	if len(values) == 0 || (len(values) == 1 && values[0] == "") {
-		return nil
-	}
-	kind := strings.ToLower(values[0])
-	if kind != "application/json" { // the usual one, without a parser
-		var err error
-		kind, _, err = mime.ParseMediaType(values[0])
-		if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-			kind = ""
-		}
-	}
+	kind, ok := mediaType(h)
 	switch {
-	case len(values) > 1:
-	case kind == "application/json", kind == "application/x-www-form-urlencoded", kind == "application/xml", strings.HasPrefix(kind, "text/"),
+	case !ok:
+	case kind == "", kind == "application/json", kind == formType, kind == "application/xml", strings.HasPrefix(kind, "text/"),
 		strings.HasPrefix(kind, "application/") && (strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml")):
 		return nil
 	}
 	return refuse(http.StatusUnsupportedMediaType, "content type")
 }
 
+const formType = "application/x-www-form-urlencoded"
+
 // isForm says whether a body is a form by its type.
 func isForm(h http.Header) bool {
-	return strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "application/x-www-form-urlencoded")
+	kind, _ := mediaType(h)
+	return kind == formType
+}
+
+// mediaType is the type of a body in lower case, empty if none is told. It is not ok if
+// there are several, or one that cannot be read.
+func mediaType(h http.Header) (kind string, ok bool) {
+	values := h["Content-Type"]
+	if len(values) > 1 {
+		return "", false
+	}
+	if len(values) == 0 || values[0] == "" || values[0] == "application/json" { // the usual one, without a parser
+		return strings.Join(values, ""), true
+	}
+	kind, _, err := mime.ParseMediaType(values[0])
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return "", false
+	}
+	return kind, true
 }
