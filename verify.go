@@ -144,7 +144,8 @@ func (v HMACVerifier) sum(secret Secret, stamp string, body []byte) []byte {
 // Proof implements Verifier.
 func (v HMACVerifier) Proof(d Delivery) Proof {
 	p := Proof{Signed: true, Key: bodyKey(d.Body)}
-	if _, stamp, ok := v.read(d.Header); ok {
+	if v.timed() {
+		_, stamp, _ := v.read(d.Header)
 		p.SignedAt = unixTime(stamp)
 	}
 	return p

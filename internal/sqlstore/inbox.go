@@ -18,9 +18,6 @@ const (
 	// Rows of one statement: SQLite takes 32,766 parameters.
 	maxRows = 100
 
-	insertDeliveries = `INSERT INTO enlace.deliveries (` + deliveryColumns + `, data) VALUES {rows}
-		ON CONFLICT (tenant, integration, dedupe_key) DO NOTHING RETURNING id`
-
 	dueIntegration = `SELECT tenant, integration FROM enlace.deliveries
 		WHERE finished_at = 0 AND next_at <= {now} AND (tenant, integration) > (?, ?)
 		ORDER BY tenant, integration LIMIT 1`
@@ -57,41 +54,6 @@ const (
 	pruneDeliveries = `DELETE FROM enlace.deliveries WHERE (tenant, id) IN
 		(SELECT tenant, id FROM enlace.deliveries WHERE finished_at > 0 AND finished_at < ? ORDER BY finished_at LIMIT ?)`
 )
-
-// InsertDeliveries implements [enlace.InboxStore].
-func (s *Store) InsertDeliveries(ctx context.Context, deliveries []enlace.StoredDelivery) ([]string, error) {
-	if len(deliveries) <= maxRows {
-		return s.insertDeliveries(ctx, deliveries)
-	}
-	var inserted []string
-	err := s.db.Transact(ctx, func(ctx context.Context) error {
-		inserted = nil
-		for len(deliveries) > 0 {
-			n := min(len(deliveries), maxRows)
-			ids, err := s.insertDeliveries(ctx, deliveries[:n])
-			if err != nil {
-				return err
-			}
-			inserted, deliveries = append(inserted, ids...), deliveries[n:]
-		}
-		return nil
-	})
-	return inserted, err
-}
-
-func (s *Store) insertDeliveries(ctx context.Context, deliveries []enlace.StoredDelivery) ([]string, error) {
-	if len(deliveries) == 0 {
-		return nil, nil
-	}
-	args := make([]any, 0, len(deliveries)*20)
-	for i := range deliveries {
-		d := &deliveries[i]
-		args = append(args, d.Ref.Tenant, d.ID, d.Ref.ID, d.Provider, d.DedupeKey, string(d.State), d.Attempts, d.Replays, d.Signed, d.Edited,
-			micros(d.SignedAt), micros(d.ReceivedAt), micros(d.NextAt), micros(d.FinishedAt), toJSON(d.Types), toJSON(d.Lanes), d.Kind, d.Error,
-			int64(d.Sealed.KeyID), d.Sealed.Data)
-	}
-	return selectAll(ctx, s, "insert deliveries", scanText, rowsOf(insertDeliveries, len(deliveries), 20), args...)
-}
 
 // DueIntegrations implements [enlace.InboxStore]. Each step is one seek in the index
 // of what is pending, however much of it is due; what is not yet due is passed over there.

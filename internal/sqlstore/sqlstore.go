@@ -44,6 +44,7 @@ type Dialect struct {
 	Now         string // expression for microseconds since 1970
 	Numbered    bool   // parameters are $1, $2…, not ?
 	RowLocks    bool   // it locks rows, not the whole database
+	Arrays      bool   // it takes whole columns as parameters, and unnests them
 }
 
 // Statement spells a statement of this package's kind.

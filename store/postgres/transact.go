@@ -84,7 +84,7 @@ func (s *Store) AfterCommit(ctx context.Context, fn func()) {
 type sharedDatabase struct{ store *Store }
 
 // dialect keeps "enlace." as it is: run puts the store's schema in its place.
-var dialect = sqlstore.Dialect{TablePrefix: DefaultSchema + ".", Numbered: true, RowLocks: true,
+var dialect = sqlstore.Dialect{TablePrefix: DefaultSchema + ".", Numbered: true, RowLocks: true, Arrays: true,
 	Now: `CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)`}
 
 func (d sharedDatabase) Dialect() sqlstore.Dialect { return dialect }
