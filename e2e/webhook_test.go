@@ -133,15 +133,40 @@ func disturbSQLite(store *sqlite.Store) {
 	}
 }
 
-// disturbPostgres ends connections of the store at random.
-func disturbPostgres(ctx context.Context, dsn string) {
+// postgresFaults has writes of deliveries fail as on a full disk while somebody holds an
+// advisory lock.
+const postgresFaults = `
+	CREATE FUNCTION %[1]s.full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		IF NOT pg_try_advisory_xact_lock_shared(4711) THEN
+			RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+		END IF;
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER full_disk AFTER INSERT OR UPDATE ON %[1]s.deliveries FOR EACH STATEMENT EXECUTE FUNCTION %[1]s.full_disk()`
+
+// disturbPostgres ends connections of the store at random, lets the disk be full, and holds
+// the inbox's lock for longer than anybody waits for it.
+func disturbPostgres(ctx context.Context, dsn, schema string) {
 	for ctx.Err() == nil {
 		time.Sleep(time.Duration(100+rand.IntN(900)) * time.Millisecond)
 		conn, err := pgx.Connect(ctx, dsn)
 		if err != nil {
 			continue
 		}
-		_, _ = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database() AND random() < 0.5`)
+		switch rand.IntN(10) {
+		case 0:
+			if tx, err := conn.Begin(ctx); err == nil {
+				_, _ = tx.Exec(ctx, `LOCK TABLE `+schema+`.deliveries`)
+				time.Sleep(time.Duration(rand.IntN(6000)) * time.Millisecond)
+				_ = tx.Rollback(ctx)
+			}
+		case 1, 2, 3, 4:
+			_, _ = conn.Exec(ctx, `SELECT pg_advisory_lock(4711)`)
+			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+		default:
+			_, _ = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database() AND random() < 0.5`)
+		}
 		_ = conn.Close(ctx)
 	}
 }
@@ -182,7 +207,8 @@ func killWebhooks(t *testing.T, e environment, deliveries, kills int) {
 	ctx, stopDisturbing := context.WithCancel(t.Context())
 	var disturbing sync.WaitGroup
 	if e.Mode == "faults" && e.Store == "postgres" {
-		disturbing.Go(func() { disturbPostgres(ctx, e.Address[0]) })
+		e.execute(t, fmt.Sprintf(postgresFaults, e.Address[1]))
+		disturbing.Go(func() { disturbPostgres(ctx, e.Address[0], e.Address[1]) })
 	}
 	defer disturbing.Wait()
 	defer stopDisturbing()
