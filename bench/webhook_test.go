@@ -1,20 +1,25 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,14 +38,20 @@ import (
 // postgresServer is the PostgreSQL of these benchmarks.
 var postgresServer postgrestest.Server
 
-func TestMain(m *testing.M) { os.Exit(postgresServer.Main(m)) }
+func TestMain(m *testing.M) {
+	if target := os.Getenv(attackVariable); target != "" {
+		attacker(target)
+		return
+	}
+	os.Exit(postgresServer.Main(m))
+}
 
 const (
-	hookSecret     = "the secret of these webhooks"
-	hookConnection = 64
-	hookBody       = 2 << 10
-	hookRounds     = 5
-	hookRound      = 1500 * time.Millisecond
+	hookSecret      = "the secret of these webhooks"
+	hookConnections = 64
+	hookBody        = 2 << 10
+	hookRounds      = 21
+	hookRound       = 500 * time.Millisecond
 )
 
 // hookAdapter takes signed deliveries.
@@ -58,76 +69,83 @@ func (hookAdapter) ParseWebhook(context.Context, enlace.Delivery) ([]enlace.Even
 }
 
 // BenchmarkWebhookIngest compares the webhook handler with bare handlers over the same store,
-// in turns within one run: requests of 2 KiB over 64 connections, the client in this
-// process too. The bare one reads the body and does the same group-committed insert and
-// nothing else: no proof, no seal, no limits. The next one commits each request. The last
-// one, for PostgreSQL, is what a host would write with pgx alone: a narrow table, and one
-// statement of arrays for each group.
+// in short rounds that alternate within one run: requests of 2 KiB over 64 connections, the
+// client in this process too. The bare one reads the body and does the same insert, of as
+// many bytes and with a key as random, committed for a group in the same way, and nothing
+// else: no proof, no seal, no limits. The single one commits each request. The last one, for
+// PostgreSQL, is what a host would write with pgx alone: a narrow table, and one statement of
+// arrays for each group.
 //
-// The private PostgreSQL is not durable, so that processor time is compared; for the disk
-// name a durable one by ENLACE_TEST_POSTGRES. It takes a minute and wants a quiet machine. Run it once: -benchtime 1x.
+// It takes a minute. Run it once: -benchtime 1x. cpu-of-bare is by the processor's time of
+// this process, whatever else the machine does; what PostgreSQL takes is not in it. The private
+// PostgreSQL is not durable, so that processor time is compared; for the disk name a durable one
+// by ENLACE_TEST_POSTGRES.
 func BenchmarkWebhookIngest(b *testing.B) {
-	for name, open := range map[string]func(t *testing.B) enlace.Store{
-		"sqlite": func(t *testing.B) enlace.Store {
-			s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "bench.db"), sqlite.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = s.Close() })
-			return s
-		},
-		"postgres": func(t *testing.B) enlace.Store {
-			s, err := postgres.Open(t.Context(), postgresServer.DSN(t), postgres.Options{Schema: postgresServer.Schema(t)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = s.Close() })
-			return s
-		},
-	} {
-		b.Run(name, func(t *testing.B) {
-			store := open(t)
+	for _, backend := range hookStores {
+		b.Run(backend.name, func(t *testing.B) {
+			store := backend.open(t)
 			service, in := hookService(t, store)
+			bare := bareHandlers{ref: in.Ref, more: storedMore(t, service, store, in)}
 			group := &bareGroup{commit: func(rows []enlace.StoredDelivery) error {
 				_, err := store.InsertDeliveries(context.Background(), rows)
 				return err
 			}}
-			handlers := []http.Handler{
-				service.WebhookHandler(),
-				bareHandler(func(row enlace.StoredDelivery) error { return group.insert(row) }, in),
-				bareHandler(func(row enlace.StoredDelivery) error {
+			contenders := []*contender{
+				contend(t, "enlace", service.WebhookHandler(), in.ID),
+				contend(t, "bare", bare.handler(group.insert), in.ID),
+				contend(t, "single", bare.handler(func(row enlace.StoredDelivery) error {
 					_, err := store.InsertDeliveries(context.Background(), []enlace.StoredDelivery{row})
 					return err
-				}, in),
+				}), in.ID),
 			}
 			if store, ok := store.(*postgres.Store); ok {
-				handlers = append(handlers, bareHandler(bareTable(t, store), in))
+				contenders = append(contenders, contend(t, "pgx", bare.handler(bareTable(t, store)), in.ID))
 			}
-			rates, costs := make([][]float64, len(handlers)), make([][]float64, len(handlers))
+			for _, c := range contenders {
+				c.load(t, hookRound) // warm up
+			}
 			for range hookRounds {
-				for i, h := range handlers {
-					before := cpuTime()
-					rate := load(t, h, "/"+in.ID+"/webhook", hookRound)
-					rates[i] = append(rates[i], rate)
-					costs[i] = append(costs[i], float64(cpuTime()-before)/(rate*hookRound.Seconds()))
+				for _, c := range contenders {
+					rate, cost := c.load(t, hookRound)
+					c.rates, c.costs = append(c.rates, rate), append(c.costs, cost)
 				}
 			}
-			enlaced, bare, single := median(rates[0]), median(rates[1]), median(rates[2])
-			t.ReportMetric(enlaced, "requests/s")
-			t.ReportMetric(bare, "bare/s")
-			t.ReportMetric(single, "single/s")
-			t.ReportMetric(enlaced/bare, "of-bare")
-			t.ReportMetric(enlaced/single, "times-single")
-			// Of the processor's time in this process, whatever else the machine does.
-			t.ReportMetric(median(costs[1])/median(costs[0]), "cpu-of-bare")
-			t.ReportMetric(median(costs[2])/median(costs[0]), "cpu-times-single")
-			if len(rates) > 3 {
-				t.ReportMetric(median(rates[3]), "pgx/s")
-				t.ReportMetric(enlaced/median(rates[3]), "of-pgx")
-				t.ReportMetric(median(costs[3])/median(costs[0]), "cpu-of-pgx")
+			for _, c := range contenders {
+				t.ReportMetric(median(c.rates), c.name+"/s")
+				t.ReportMetric(median(c.costs)*1e6, c.name+"-µs")
+			}
+			enlaced, bared, single := contenders[0], contenders[1], contenders[2]
+			t.ReportMetric(median(enlaced.rates)/median(bared.rates), "of-bare")
+			t.ReportMetric(median(enlaced.rates)/median(single.rates), "times-single")
+			t.ReportMetric(median(bared.rates)/median(single.rates), "bare-times-single")
+			t.ReportMetric(median(bared.costs)/median(enlaced.costs), "cpu-of-bare")
+			if len(contenders) > 3 {
+				t.ReportMetric(median(enlaced.rates)/median(contenders[3].rates), "of-pgx")
 			}
 		})
 	}
+}
+
+var hookStores = []struct {
+	name string
+	open func(t testing.TB) enlace.Store
+}{
+	{"sqlite", func(t testing.TB) enlace.Store {
+		s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "bench.db"), sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}},
+	{"postgres", func(t testing.TB) enlace.Store {
+		s, err := postgres.Open(t.Context(), postgresServer.DSN(t), postgres.Options{Schema: postgresServer.Schema(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}},
 }
 
 func hookService(t testing.TB, store enlace.Store) (*enlace.Service, enlace.Integration) {
@@ -151,8 +169,13 @@ func hookService(t testing.TB, store enlace.Store) (*enlace.Service, enlace.Inte
 	return service, in
 }
 
-// bareHandler inserts the body as it comes.
-func bareHandler(insert func(enlace.StoredDelivery) error, in enlace.Integration) http.Handler {
+// bareHandlers insert the body as it comes.
+type bareHandlers struct {
+	ref  enlace.Ref
+	more []byte // what a sealed delivery has beside its body
+}
+
+func (b bareHandlers) handler(insert func(enlace.StoredDelivery) error) http.Handler {
 	var n atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -160,16 +183,33 @@ func bareHandler(insert func(enlace.StoredDelivery) error, in enlace.Integration
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		id := fmt.Sprintf("bare-%020d-%d", time.Now().UnixNano(), n.Add(1))
-		row := enlace.StoredDelivery{ID: id, Ref: in.Ref, Provider: "hooked", State: enlace.DeliveryReceived, Signed: true, ReceivedAt: time.Now(), DedupeKey: id,
-			Sealed: enlace.Sealed{Data: body}}
+		now := time.Now()
+		row := enlace.StoredDelivery{ID: fmt.Sprintf("b%016x%09d", now.UnixMicro(), n.Add(1)), Ref: b.ref, Provider: "hooked", State: enlace.DeliveryReceived, Signed: true,
+			ReceivedAt: now, DedupeKey: r.Header.Get("X-Hub-Signature-256")[len("sha256="):][:43], Sealed: enlace.Sealed{Data: append(body, b.more...)}}
 		if err := insert(row); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
 }
 
-// bareGroup is a group commit and nothing else: up to 256 rows, two commits at once.
+// storedMore is as many bytes as a stored delivery has beside its body.
+func storedMore(t testing.TB, service *enlace.Service, store enlace.Store, in enlace.Integration) []byte {
+	c := contend(t, "once", service.WebhookHandler(), in.ID)
+	if err := c.clients[0].send(); err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := store.Deliveries(t.Context(), enlace.DeliveryQuery{Tenant: in.Tenant})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d deliveries, %v", len(list), err)
+	}
+	d, err := store.Delivery(t.Context(), in.Tenant, list[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return make([]byte, len(d.Sealed.Data)-hookBody)
+}
+
+// bareGroup is a group commit and nothing else: up to 256 rows, one commit at a time.
 type bareGroup struct {
 	commit  func(rows []enlace.StoredDelivery) error
 	once    sync.Once
@@ -184,9 +224,7 @@ type bareRow struct {
 func (g *bareGroup) insert(row enlace.StoredDelivery) error {
 	g.once.Do(func() {
 		g.waiting = make(chan *bareRow, 1024)
-		for range 2 {
-			go g.work()
-		}
+		go g.work()
 	})
 	b := &bareRow{row: row, done: make(chan error, 1)}
 	g.waiting <- b
@@ -239,59 +277,109 @@ func bareTable(t testing.TB, store *postgres.Store) func(enlace.StoredDelivery) 
 	return group.insert
 }
 
-// load sends requests for a time and returns how many were answered with 200 each second.
-func load(t testing.TB, h http.Handler, path string, long time.Duration) float64 {
-	t.Helper()
-	server := httptest.NewServer(h)
-	defer server.Close()
-	return loadServer(t, server.URL+path, long)
+// contender is a handler with a server of its own, and clients that are connected to it.
+type contender struct {
+	name         string
+	server       *httptest.Server
+	clients      []*hookClient
+	rates, costs []float64
 }
 
-var hookNumber atomic.Int64
-
-func loadServer(t testing.TB, target string, long time.Duration) float64 {
+func contend(t testing.TB, name string, h http.Handler, id string) *contender {
 	t.Helper()
-	var answered, failed atomic.Int64
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: hookConnection}}
-	defer client.CloseIdleConnections()
-	until := time.Now().Add(long)
-	began := time.Now()
-	padding := strings.Repeat("x", hookBody)
+	c := &contender{name: name, server: httptest.NewServer(h)}
+	t.Cleanup(c.server.Close)
+	for range hookConnections {
+		conn, err := net.Dial("tcp", c.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		c.clients = append(c.clients, newHookClient(conn, id))
+	}
+	return c
+}
+
+// load has all clients send for a time. It returns how many requests were answered with 200
+// each second, and the seconds of processor time that each took, client included.
+func (c *contender) load(t testing.TB, long time.Duration) (rate, cost float64) {
+	t.Helper()
+	var answered atomic.Int64
+	began, before := time.Now(), cpuTime()
+	until := began.Add(long)
 	var sending sync.WaitGroup
-	for range hookConnection {
+	for _, client := range c.clients {
 		sending.Go(func() {
-			mac := hmac.New(sha256.New, []byte(hookSecret))
 			for time.Now().Before(until) {
-				head := fmt.Sprintf(`{"id":%d,"padding":"`, hookNumber.Add(1))
-				body := []byte(head + padding[:hookBody-len(head)-2] + `"}`)
-				mac.Reset()
-				mac.Write(body)
-				r, err := http.NewRequest("POST", target, bytes.NewReader(body))
-				if err != nil {
-					panic(err)
+				if err := client.send(); err != nil {
+					t.Error(err)
+					return
 				}
-				r.Header.Set("Content-Type", "application/json")
-				r.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-				resp, err := client.Do(r)
-				if err != nil {
-					failed.Add(1)
-					continue
-				}
-				_, _ = io.Copy(io.Discard, resp.Body)
-				_ = resp.Body.Close()
-				if resp.StatusCode == http.StatusOK {
-					answered.Add(1)
-				} else {
-					failed.Add(1)
-				}
+				answered.Add(1)
 			}
 		})
 	}
 	sending.Wait()
-	if n := failed.Load(); n > 0 {
-		t.Errorf("%d requests failed", n)
+	n := float64(answered.Load())
+	return n / time.Since(began).Seconds(), (cpuTime() - before).Seconds() / n
+}
+
+// hookClient sends signed deliveries over one connection, one after the other. It does as
+// little as it can, so that what is measured is the server.
+type hookClient struct {
+	conn    net.Conn
+	answers *bufio.Reader
+	mac     hash.Hash
+	request []byte
+	sum     []byte // within request: where the signature stands
+	number  []byte // and the number that makes each body another one
+	body    []byte
+}
+
+func newHookClient(conn net.Conn, id string) *hookClient {
+	c := &hookClient{conn: conn, answers: bufio.NewReader(conn), mac: hmac.New(sha256.New, []byte(hookSecret))}
+	const number = "00000000000000000000"
+	body := `{"id":"` + number + `","padding":"`
+	body += strings.Repeat("x", hookBody-len(body)-2) + `"}`
+	head := "POST /" + id + "/webhook HTTP/1.1\r\nHost: host.example\r\nUser-Agent: bench\r\nContent-Type: application/json\r\nContent-Length: " +
+		strconv.Itoa(hookBody) + "\r\nX-Hub-Signature-256: sha256="
+	c.request = []byte(head + strings.Repeat("0", 64) + "\r\n\r\n" + body)
+	c.sum, c.body = c.request[len(head):][:64], c.request[len(c.request)-hookBody:]
+	c.number = c.body[len(`{"id":"`):][:len(number)]
+	return c
+}
+
+var hookNumber atomic.Int64
+
+// send sends a new delivery and reads its answer, which has no body.
+func (c *hookClient) send() error {
+	number := strconv.FormatInt(hookNumber.Add(1), 10)
+	copy(c.number[len(c.number)-len(number):], number)
+	c.mac.Reset()
+	c.mac.Write(c.body)
+	var sum [sha256.Size]byte
+	hex.Encode(c.sum, c.mac.Sum(sum[:0]))
+	if _, err := c.conn.Write(c.request); err != nil {
+		return err
 	}
-	return float64(answered.Load()) / time.Since(began).Seconds()
+	status := ""
+	for {
+		line, err := c.answers.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		switch {
+		case status == "":
+			if status = "other"; bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+				status = "200"
+			}
+		case len(line) == len("\r\n"):
+			if status != "200" {
+				return errors.New("a delivery was refused")
+			}
+			return nil
+		}
+	}
 }
 
 // cpuTime is what this process has used of the processors.
@@ -309,97 +397,172 @@ func median(values []float64) float64 {
 }
 
 // BenchmarkWebhookSlowBodies compares the rate of deliveries with and without 1,000 connections
-// that promise a body and send one byte each second, in turns within one run.
+// that promise a body and send one byte each second, in rounds that alternate within one run;
+// cores is what those alone take of a processor in this process, from another one's
+// connections that come again when they are cut off.
 func BenchmarkWebhookSlowBodies(t *testing.B) {
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "bench.db"), sqlite.Options{})
+	store := hookStores[0].open(t)
+	service, in := hookService(t, store)
+	c := contend(t, "enlace", service.WebhookHandler(), in.ID)
+	attack := startAttack(t, c.server.Listener.Addr().String(), "/"+in.ID+"/webhook")
+	c.load(t, hookRound)
+	var with, without, costWith, costWithout []float64
+	for range hookRounds {
+		rate, cost := c.load(t, hookRound)
+		without, costWithout = append(without, rate), append(costWithout, cost)
+		attack.tell(t, "begin")
+		rate, cost = c.load(t, hookRound)
+		with, costWith = append(with, rate), append(costWith, cost)
+		attack.tell(t, "end")
+	}
+	attack.tell(t, "begin")
+	const alone = 15 * time.Second // longer than a body may take
+	before := cpuTime()
+	time.Sleep(alone)
+	t.ReportMetric((cpuTime()-before).Seconds()/alone.Seconds(), "cores")
+	t.ReportMetric(median(without), "alone/s")
+	t.ReportMetric(median(with), "attacked/s")
+	t.ReportMetric(median(with)/median(without), "of-alone")
+	t.ReportMetric(median(costWithout)/median(costWith), "cpu-of-alone")
+}
+
+// attack is another process, which holds connections as it is told.
+type attack struct {
+	orders  io.Writer
+	answers *bufio.Reader
+}
+
+// attackVariable tells this program to attack: "address path".
+const attackVariable = "ENLACE_BENCH_ATTACK"
+
+const slowConnections = 1000
+
+func startAttack(t testing.TB, address, path string) attack {
+	t.Helper()
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
-	service, in := hookService(t, store)
-	server := httptest.NewServer(service.WebhookHandler())
-	defer server.Close()
-	path := "/" + in.ID + "/webhook"
-	var with, without []float64
-	for range hookRounds {
-		without = append(without, loadServer(t, server.URL+path, hookRound))
-		stop := slowBodies(t, server.Listener.Addr().String(), path, 1000)
-		with = append(with, loadServer(t, server.URL+path, hookRound))
-		stop()
+	child := exec.CommandContext(t.Context(), self)
+	child.Env = append(os.Environ(), attackVariable+"="+address+" "+path)
+	child.Stderr = os.Stderr
+	orders, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.ReportMetric(median(without), "alone/s")
-	t.ReportMetric(median(with), "requests/s")
-	t.ReportMetric(median(with)/median(without), "of-alone")
+	answers, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = orders.Close()
+		_ = child.Wait()
+	})
+	return attack{orders, bufio.NewReader(answers)}
 }
 
-func slowBodies(t testing.TB, address, path string, n int) (stop func()) {
+// tell gives an order and waits until it is carried out.
+func (a attack) tell(t testing.TB, order string) {
 	t.Helper()
-	done := make(chan struct{})
-	var running sync.WaitGroup
-	var connected atomic.Int64
-	for range n {
+	if _, err := fmt.Fprintln(a.orders, order); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.answers.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// attacker carries out orders until there are no more.
+func attacker(target string) {
+	address, path, _ := strings.Cut(target, " ")
+	stop := func() {}
+	for orders := bufio.NewScanner(os.Stdin); orders.Scan(); fmt.Println("done") {
+		switch orders.Text() {
+		case "begin":
+			stop = slowBodies(address, path)
+		case "end":
+			stop()
+		}
+	}
+	stop()
+}
+
+func slowBodies(address, path string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running, connected sync.WaitGroup
+	connected.Add(slowConnections)
+	for range slowConnections {
 		running.Go(func() {
-			for {
-				conn, err := net.Dial("tcp", address)
-				if err != nil {
-					return
-				}
-				_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n", path)
-				connected.Add(1)
-				for err == nil {
-					select {
-					case <-done:
-						_ = conn.Close()
-						return
-					case <-time.After(time.Second):
-						_, err = conn.Write([]byte("x"))
-					}
-				}
-				_ = conn.Close()
+			first := sync.OnceFunc(connected.Done)
+			defer first()
+			for ctx.Err() == nil {
+				slowBody(ctx, address, path, first)
 			}
 		})
 	}
-	for connected.Load() < int64(n) {
-		time.Sleep(time.Millisecond)
-	}
+	connected.Wait()
 	return func() {
-		close(done)
+		cancel()
 		running.Wait()
 	}
 }
 
-// verifyRates verifies a body of 10 KiB, or does its HMAC only.
-func verifyRates(b *testing.B, verify bool) {
-	body := bytes.Repeat([]byte("x"), 10<<10)
-	mac := hmac.New(sha256.New, []byte(hookSecret))
-	mac.Write(body)
-	sum := mac.Sum(nil)
-	d := enlace.Delivery{Header: http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(sum)}}, Body: body}
-	secrets := []enlace.Secret{enlace.NewSecret(hookSecret)}
-	v := enlace.GitHubVerifier()
-	for b.Loop() {
-		if verify {
-			if v.Verify(d, secrets) != nil {
-				b.Fatal("refused")
-			}
-			continue
-		}
-		mac := hmac.New(sha256.New, []byte(hookSecret))
-		mac.Write(body)
-		if !hmac.Equal(mac.Sum(nil), sum) {
-			b.Fatal("refused")
+// slowBody promises a body and sends a byte of it each second, until it is cut off.
+func slowBody(ctx context.Context, address, path string, begun func()) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n", path)
+	begun()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for err == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_, err = conn.Write([]byte("x"))
 		}
 	}
 }
 
-// BenchmarkVerifyRatio tells how near verification of 10 KiB comes to the bare HMAC, in turns
-// within one run.
+// BenchmarkVerifyRatio tells how near verification of 10 KiB comes to the bare HMAC, in short
+// rounds that alternate within one run. Run it once: -benchtime 1x.
 func BenchmarkVerifyRatio(b *testing.B) {
-	var ratios []float64
-	for range hookRounds {
-		bare := testing.Benchmark(func(b *testing.B) { verifyRates(b, false) })
-		verified := testing.Benchmark(func(b *testing.B) { verifyRates(b, true) })
-		ratios = append(ratios, float64(bare.NsPerOp())/float64(verified.NsPerOp()))
+	body := bytes.Repeat([]byte("x"), 10<<10)
+	mac := hmac.New(sha256.New, []byte(hookSecret))
+	mac.Write(body)
+	sum := mac.Sum(nil)
+	delivery := enlace.Delivery{Header: http.Header{"Content-Type": {"application/json"}, "X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(sum)}}, Body: body}
+	secrets := []enlace.Secret{enlace.NewSecret(hookSecret)}
+	verifier := enlace.GitHubVerifier()
+	key := []byte(hookSecret)
+	bare := func() bool {
+		mac := hmac.New(sha256.New, key)
+		mac.Write(body)
+		return hmac.Equal(mac.Sum(nil), sum)
 	}
-	b.ReportMetric(median(ratios), "of-bare")
+	verified := func() bool { return verifier.Verify(delivery, secrets) == nil }
+	const rounds, each = 201, 300
+	timed := func(prove func() bool) float64 {
+		began := time.Now()
+		for range each {
+			if !prove() {
+				b.Fatal("refused")
+			}
+		}
+		return time.Since(began).Seconds() / each
+	}
+	var bares, verifieds []float64
+	for range rounds {
+		bares, verifieds = append(bares, timed(bare)), append(verifieds, timed(verified))
+	}
+	b.ReportMetric(median(bares)*1e6, "bare-µs")
+	b.ReportMetric(median(verifieds)*1e6, "verified-µs")
+	b.ReportMetric(median(bares)/median(verifieds), "of-bare")
 }
