@@ -101,7 +101,7 @@ func BenchmarkPostgresRows(b *testing.B) {
 			b.Fatal(err)
 		}
 		perSecond(b, 8, func(_, _ int) (int, error) {
-			refs, err := store.PendingIntegrations(b.Context(), enlace.Ref{}, 100)
+			refs, err := store.DueIntegrations(b.Context(), enlace.Ref{}, 100)
 			return len(refs), err
 		})
 	})
