@@ -17,9 +17,10 @@ const keepAliveInterval = 6 * time.Hour
 // used them, at two thirds of their life ([OAuth2.RefreshLife]). One process of several is enough; more
 // share the work. What one of them must do for all is done by the one that has a
 // lease for it; when that one dies another takes over within [leadershipLife] and a
-// few seconds. The error is that of [Engine].Start, or of [Service.Close].
+// few seconds. An engine whose database is away is started when it is there again. The error
+// is that of [Engine].Start or Stop, or of [Service.Close].
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.engine.Start(ctx); err != nil {
+	if err := s.startEngine(ctx); err != nil {
 		return err
 	}
 	var running sync.WaitGroup
@@ -45,6 +46,22 @@ func (s *Service) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	return errors.Join(err, s.Close(ctx))
+}
+
+// enginePause is the pause before an engine is started again whose database is away.
+const enginePause = time.Second
+
+func (s *Service) startEngine(ctx context.Context) error {
+	for {
+		err := s.engine.Start(ctx)
+		if !errors.Is(err, ErrStore) {
+			return err
+		}
+		s.logger.WarnContext(ctx, "engine not started, another try follows", "error", err)
+		if pause(ctx, enginePause) != nil {
+			return nil
+		}
+	}
 }
 
 // loop is something that Run does again and again.

@@ -7,12 +7,25 @@ require (
 	github.com/enlace-go/enlace/store/postgres v0.0.0
 	github.com/enlace-go/enlace/store/sqlite v0.0.0
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/riverqueue/river v0.51.2
+	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.2
+)
+
+require (
+	github.com/riverqueue/river/riverdriver v0.51.2 // indirect
+	github.com/riverqueue/river/rivershared v0.51.2 // indirect
+	github.com/riverqueue/river/rivertype v0.51.2 // indirect
+	github.com/tidwall/gjson v1.20.0 // indirect
+	github.com/tidwall/match v1.2.0 // indirect
+	github.com/tidwall/pretty v1.2.1 // indirect
+	github.com/tidwall/sjson v1.2.5 // indirect
 )
 
 require (
 	code.dny.dev/ssrf v0.3.0 // indirect
 	github.com/adhocore/gronx v1.20.4 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/enlace-go/enlace/engine/river v0.0.0
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
@@ -42,3 +55,5 @@ replace github.com/enlace-go/enlace => ../
 replace github.com/enlace-go/enlace/store/postgres => ../store/postgres
 
 replace github.com/enlace-go/enlace/store/sqlite => ../store/sqlite
+
+replace github.com/enlace-go/enlace/engine/river => ../engine/river
