@@ -282,9 +282,11 @@ func TestLimits(t *testing.T) {
 }
 
 // BenchmarkRows renders the list of 50 integrations. It reports the 99th percentile
-// of one request, which must stay under 10 ms.
+// of one request, which must stay under 10 ms. The clock also counts the waiting for a
+// processor: on a machine that has other things to do, most of the 99th percentile is
+// that, so let the benchmark go first (as root, chrt -r 1).
 //
-//	go test -run '^$' -bench Rows -benchtime 2000x ./admin
+//	go test -c -o /tmp/admin.test ./admin && cd admin && chrt -r 1 /tmp/admin.test -test.run '^$' -test.bench Rows -test.benchtime 2000x
 func BenchmarkRows(b *testing.B) {
 	service, handler := newBare(b, memory.New(), admin.Options{Authorize: func(r *http.Request) (admin.Access, error) {
 		return admin.Access{User: r.Header.Get("Test-User"), Grants: admin.Administrator}, nil

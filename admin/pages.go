@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -40,10 +41,32 @@ func (p *pages) in(language, zone string) *template.Template {
 		if err != nil {
 			panic(err)
 		}
-		set = template.Must(set.ParseFS(templateFiles, names...))
+		for _, name := range names {
+			source, err := templateFiles.ReadFile(name)
+			if err != nil {
+				panic(err)
+			}
+			template.Must(set.Parse(spoken(translator(language), string(source))))
+		}
 		p.sets[key] = set
 	}
 	return set
+}
+
+// constantCall is a text or an icon without arguments.
+var constantCall = regexp.MustCompile(`\{\{(t|icon) "([a-z0-9_.]+)"\}\}`)
+
+// spoken puts the texts and icons that are the same in every page of a language into
+// the source of a template: to call a function for each of them is most of what a
+// table costs.
+func spoken(t translator, source string) string {
+	return constantCall.ReplaceAllStringFunc(source, func(call string) string {
+		match := constantCall.FindStringSubmatch(call)
+		if match[1] == "icon" {
+			return string(icon(match[2]))
+		}
+		return template.HTMLEscapeString(t.text(match[2]))
+	})
 }
 
 func templateFunctions(t translator, zone *time.Location) template.FuncMap {
@@ -162,14 +185,14 @@ func (a *Admin) show(w http.ResponseWriter, r *http.Request, c *call, p page) er
 		v.Flash = flashOf(r, c)
 	}
 	set := a.pages.in(c.Language, c.Zone)
-	var body bytes.Buffer
-	if err := set.ExecuteTemplate(&body, p.name, v); err != nil {
+	out := newBuffer()
+	defer dropBuffer(out)
+	if err := set.ExecuteTemplate(out, p.name, v); err != nil {
 		return err
 	}
-	out := &body
 	if r.Header.Get("HX-Request") == "" {
-		v.Body = template.HTML(body.String())
-		out = new(bytes.Buffer)
+		v.Body = template.HTML(out.String())
+		out.Reset()
 		if err := set.ExecuteTemplate(out, "layout", v); err != nil {
 			return err
 		}
@@ -195,6 +218,18 @@ func (a *Admin) show(w http.ResponseWriter, r *http.Request, c *call, p page) er
 	}
 	_, _ = w.Write(out.Bytes())
 	return nil
+}
+
+var bufferPool = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func newBuffer() *bytes.Buffer { return bufferPool.Get().(*bytes.Buffer) }
+
+// dropBuffer keeps a buffer for the next page, unless this one was out of the ordinary.
+func dropBuffer(b *bytes.Buffer) {
+	if b.Cap() <= 1<<20 {
+		b.Reset()
+		bufferPool.Put(b)
+	}
 }
 
 var gzipPool = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
