@@ -2,14 +2,18 @@
 // works without it but live updates, copying and keys.
 'use strict'
 {
-  const workerAddress = new URL(document.currentScript.dataset.worker, document.baseURI).href
+  const address = file => new URL(file, document.baseURI).href
+  const { worker, scripts } = document.currentScript.dataset
+  const workerAddress = address(worker)
+  const liveScripts = scripts ? scripts.split(' ').map(address) : []
 
   // Under the content policy a string becomes HTML only here: it is what htmx got
-  // from our own server. No string becomes script, and one address a worker.
+  // from our own server. No string becomes script, one address a worker, and those
+  // that the page names are scripts.
   if (window.trustedTypes) {
     trustedTypes.createPolicy('default', {
       createHTML: html => html,
-      createScriptURL: address => address === workerAddress ? address : null,
+      createScriptURL: address => address === workerAddress || liveScripts.includes(address) ? address : null,
     })
   }
 
@@ -67,8 +71,17 @@
     for (const element of document.querySelectorAll('[data-live]')) element.dispatchEvent(new Event('poll'))
   }
 
-  if (window.htmx) startLive()
-  else document.addEventListener('DOMContentLoaded', () => window.htmx && startLive())
+  // What keeps a page live comes when the page has been painted, and is complete: htmx
+  // takes up its work at once then.
+  if (liveScripts.length) {
+    addEventListener('load', () => document.hidden ? loadLive() : requestAnimationFrame(() => setTimeout(loadLive)))
+  }
+
+  function loadLive() {
+    const elements = liveScripts.map(address => Object.assign(document.createElement('script'), { async: false, src: address }))
+    elements.at(-1).addEventListener('load', startLive)
+    document.head.append(...elements)
+  }
 
   function startLive() {
     // What the reader has opened stays open when a part of the page is replaced.
@@ -104,6 +117,7 @@
       }
       event.preventDefault()
     })
+    for (const element of document.querySelectorAll('[data-live]')) htmx.trigger(element, 'htmx:afterProcessNode') // the extensions were not there yet
     let ticks = 0
     setInterval(() => { if (++ticks % (connected ? 6 : 1) === 0) poll() }, 5000)
     const catchUp = () => {

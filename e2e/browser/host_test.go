@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -63,6 +64,7 @@ type hostOptions struct {
 	mount   func(http.Handler) http.Handler
 	base    string
 	options admin.Options
+	hooks   string // where the world reaches the webhook handler
 }
 
 func newHost(t *testing.T, o hostOptions) *host {
@@ -90,7 +92,7 @@ func newHost(t *testing.T, o hostOptions) *host {
 		Egress: enlace.Egress{AllowPrefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 		OAuth: map[string]enlace.OAuthApp{bitrix24.Name: {ClientID: h.portal.ClientID(), ClientSecret: enlace.NewSecret(h.portal.ClientSecret()),
 			AuthURL: h.portal.AuthorizeURL(), TokenURL: h.portal.TokenURL()}},
-		Mappings: live.Engine{}, Webhooks: enlace.WebhookConfig{PublicURL: "https://host.example/hooks"},
+		Mappings: live.Engine{}, Webhooks: enlace.WebhookConfig{PublicURL: cmp.Or(o.hooks, "https://host.example/hooks")},
 		Sink: enlace.SinkFunc(func(_ context.Context, b enlace.Batch) (enlace.Changes, error) {
 			return enlace.Changes{Created: len(b.Records)}, nil
 		}),
