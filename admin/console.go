@@ -62,6 +62,9 @@ type testStep struct {
 	Reason  string // of a test of webhooks: key of the catalog's "reason.…"
 }
 
+// Took says whether the step took a time worth telling.
+func (s testStep) Took() bool { return s.Elapsed >= 100*time.Microsecond }
+
 // testLine is a line of a test's log.
 type testLine struct {
 	At     time.Time
@@ -376,7 +379,7 @@ func curlBody(v testView) string {
 		body["direction"] = strings.TrimPrefix(v.Kind, "webhook.")
 		for name, value := range map[string]string{"type": v.Webhook.Type, "record": v.Webhook.Record, "fault": string(v.Webhook.Fault),
 			"payload": v.Webhook.Body, "contentType": v.Webhook.ContentType} {
-			if value != "" {
+			if value != "" && (name != "contentType" || v.Webhook.Body != "") {
 				body[name] = value
 			}
 		}
