@@ -292,6 +292,9 @@ func (s *Service) open(ctx context.Context, in Integration) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if adapter.Describe().AlternativeURL != "" {
+		s.followBreakers(ctx)
+	}
 	c, err := s.newConn(adapter, in, cred, true)
 	if err != nil {
 		return nil, err

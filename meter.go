@@ -206,6 +206,8 @@ func (m *meter) record(o Observation) {
 	case DeliveryAttemptFailed:
 		m.add(o.Ref, o.Provider, countUnhandled, 1)
 		m.addIf(o.Dead, o.Ref, o.Provider, countDead)
+	case BreakerChanged:
+		m.addIf(o.Open, o.Ref, o.Provider, countBreakerOpened)
 	case WebhookGap:
 		s, lock := m.hold(o.Ref, o.Provider)
 		s.traffic.missedAt.Store(time.Now().UnixNano())

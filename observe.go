@@ -170,6 +170,16 @@ type WebhookGap struct {
 	IDs      []string // of up to 100 of them
 }
 
+// BreakerChanged is an operation of an integration that is left alone from now on, since
+// it failed several times in a row, or that is not any more. The process that found out
+// tells it.
+type BreakerChanged struct {
+	Ref       Ref
+	Provider  string
+	Operation string // "push", or "push, other host" at the alternative address
+	Open      bool
+}
+
 func (RequestDone) observation()           {}
 func (CredentialChanged) observation()     {}
 func (IntegrationChanged) observation()    {}
@@ -188,3 +198,4 @@ func (DeliveryAttemptFailed) observation() {}
 func (DeliveryChanged) observation()       {}
 func (WebhookChanged) observation()        {}
 func (WebhookGap) observation()            {}
+func (BreakerChanged) observation()        {}

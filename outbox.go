@@ -234,6 +234,7 @@ func (s *Service) pushOutbox(ctx context.Context, key OutgoingKey) (more bool, e
 	if err != nil || !in.Enabled {
 		return false, err
 	}
+	s.followBreakers(ctx)
 	adapter, err := s.config.Registry.Lookup(in.Provider)
 	if err != nil || !s.pushable(adapter.Describe(), key.Ref) {
 		return false, err

@@ -279,20 +279,20 @@ func maxBatch(a IntegrationAdapter) int {
 // write carries out one batch: its intents are durable before the request, and
 // what became of it before the next step.
 func (p *pusher) write(ctx context.Context, items []*pushed) error {
-	guard := p.service.breaker(p.integration.Ref, p.conn.pushes)
-	if !guard.allow() {
+	guard := p.service.breakerOf(p.conn)
+	if !guard.allow(ctx) {
 		for _, it := range items {
 			it.err = errBreakerOpen
 		}
 		return p.conclude(ctx, items)
 	}
 	if err := p.intend(ctx, items); err != nil {
-		guard.report(ErrCanceled) // nothing was sent
+		guard.report(ctx, ErrCanceled) // nothing was sent
 		return err
 	}
 	p.send(ctx, items)
 	p.lookUp(ctx, items)
-	guard.report(worst(items))
+	guard.report(ctx, worst(items))
 	return p.conclude(ctx, items)
 }
 

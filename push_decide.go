@@ -382,19 +382,19 @@ func (p *pusher) recover(ctx context.Context) error {
 	if err != nil {
 		return wrap("load journal", ErrStore, err)
 	}
-	guard := p.service.breaker(p.integration.Ref, p.conn.pushes)
+	guard := p.service.breakerOf(p.conn)
 	for chunk := range slices.Chunk(entries, p.batchSize(ctx)) {
 		items, err := p.interrupted(ctx, chunk)
 		if err != nil {
 			return err
 		}
-		if guard.allow() {
+		if guard.allow(ctx) {
 			p.lookUp(ctx, items)
 			err := worst(items)
 			if errors.Is(err, errInDoubt) {
 				err = ErrCanceled // nobody was asked: it says nothing about the provider
 			}
-			guard.report(err)
+			guard.report(ctx, err)
 		}
 		for _, it := range items {
 			switch it.recovered = true; {

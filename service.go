@@ -131,7 +131,8 @@ type Service struct {
 	flags         flagRules
 	tenantTurns   tenantTurns
 	breakersMu    sync.Mutex
-	breakers      map[breakerKey]*breaker
+	breakers      map[BreakerName]*breaker
+	breakerReads  sharedBreakers
 	lastOrder     atomic.Int64 // see nextOrder
 
 	flightsMu  sync.Mutex
@@ -178,7 +179,7 @@ func New(cfg Config) (*Service, error) {
 	if err := faults.orNil(); err != nil {
 		return nil, err
 	}
-	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{},
+	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{}, breakers: map[BreakerName]*breaker{},
 		watchers: map[uint64]Observer{},
 		meter:    newMeter(), exportedHeads: map[string]int64{}, summedUp: summedUp{hours: map[time.Time]bool{}, days: map[time.Time]bool{}}}
 	s.monitor = newMonitor(s)
@@ -373,7 +374,7 @@ func (s *Service) Delete(ctx context.Context, ref Ref) error {
 		if err := s.store.DeleteInbox(ctx, ref); err != nil {
 			return wrap("delete inbox", ErrStore, err)
 		}
-		for _, forget := range []func(context.Context, Ref) error{s.store.DeleteAllOutgoing, s.store.DeleteAllJournal, s.store.DeleteAllConflicts} {
+		for _, forget := range []func(context.Context, Ref) error{s.store.DeleteAllOutgoing, s.store.DeleteAllJournal, s.store.DeleteAllConflicts, s.store.DeleteBreakers} {
 			if err := forget(ctx, ref); err != nil {
 				return wrap("delete pushed changes", ErrStore, err)
 			}

@@ -39,6 +39,7 @@ type Store interface {
 	JournalStore
 	OutgoingStore
 	ConflictStore
+	BreakerStore
 }
 
 // IntegrationStore keeps integrations.

@@ -38,6 +38,7 @@ type Store struct {
 	metrics      table[enlace.MetricKey, []byte]
 	flags        table[flagKey, enlace.FlagRule]
 	quotas       table[string, quotaAccount]
+	breakers     table[enlace.BreakerName, openBreaker]
 	journal      table[journalKey, enlace.JournalEntry]
 	openEntries  table[journalKey, struct{}]
 	outgoing     table[enlace.OutgoingKey, enlace.OutgoingChange]

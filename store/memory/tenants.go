@@ -39,6 +39,7 @@ func (s *Store) EraseTenant(ctx context.Context, tenant string) (map[string]int,
 	eraseRows(e, &s.openEntries, "open_entries", func(k journalKey, _ struct{}) bool { return k.Tenant == tenant })
 	eraseRows(e, &s.outgoing, "outgoing_changes", func(k enlace.OutgoingKey, _ enlace.OutgoingChange) bool { return k.Ref.Tenant == tenant })
 	eraseRows(e, &s.conflicts, "sync_conflicts", func(k conflictKey, _ enlace.ConflictRow) bool { return k.Tenant == tenant })
+	eraseRows(e, &s.breakers, "breakers", func(k enlace.BreakerName, _ openBreaker) bool { return k.Ref.Tenant == tenant })
 	for k := range s.records {
 		if k.Tenant == tenant {
 			e.removed["records"] += s.records[k].byID.len()

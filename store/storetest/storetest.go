@@ -53,6 +53,7 @@ func Test(t *testing.T, open func(t *testing.T) enlace.Store) {
 		{"Metrics", metricChecks},
 		{"Flags", flagChecks},
 		{"Tenants", tenantChecks},
+		{"Breakers", breakerChecks},
 	})
 	TestCredentials(t, open)
 	if _, ok := open(t).(enlace.QuotaStore); ok {
