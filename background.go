@@ -95,6 +95,8 @@ func (s *Service) backgroundLoops() []loop {
 		{"forget idle quotas", leadBackground, pruneInterval, s.pruneQuotas},
 		{"ask for events that providers keep", leadBackground, pollInterval, s.findEvents},
 		{"roll up metrics", leadBackground, rollupInterval, s.rollUpMetrics},
+		{"tell other processes", "", signalInterval, s.sendSignals},
+		{"hear other processes", "", signalInterval, s.hearSignals},
 	}
 	if s.config.workers() > 0 {
 		loops = append(loops, loop{"start scheduled runs", leadSchedules, lookForSchedules, s.startDue},

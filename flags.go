@@ -190,6 +190,13 @@ func (f *flagRules) current(ctx context.Context, s *Service) (rules []FlagRule, 
 	return fresh, true
 }
 
+// refresh has the rules read anew by the next who asks.
+func (f *flagRules) refresh() {
+	if loaded := f.loaded.Load(); loaded != nil {
+		f.loaded.CompareAndSwap(loaded, &loadedFlags{rules: loaded.rules})
+	}
+}
+
 // FlagRules lists the rules that are set at run time, of all tenants or of one.
 // Errors: ErrStore.
 func (s *Service) FlagRules(ctx context.Context, tenant string) ([]FlagRule, error) {

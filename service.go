@@ -149,6 +149,7 @@ type Service struct {
 	spill       *spillDirectory // nil if the host wants none
 	engine      Engine          // carries out what waits in the store
 
+	signals    signals
 	watchersMu sync.RWMutex
 	watchers   map[uint64]Observer // see Watch
 	watched    atomic.Int64        // how many they are
@@ -611,6 +612,7 @@ func changedFields(a, b Integration) []string {
 func (s *Service) observe(ctx context.Context, o Observation) {
 	s.meter.record(o)
 	s.monitor.note(o)
+	s.signals.note(o)
 	s.tell(ctx, o)
 }
 
@@ -629,6 +631,10 @@ func (s *Service) tell(ctx context.Context, o Observation) {
 	if s.config.Observer != nil {
 		s.config.Observer(ctx, o)
 	}
+	s.tellWatchers(ctx, o)
+}
+
+func (s *Service) tellWatchers(ctx context.Context, o Observation) {
 	s.watchersMu.RLock()
 	defer s.watchersMu.RUnlock()
 	for _, watch := range s.watchers {

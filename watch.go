@@ -5,8 +5,9 @@ package enlace
 // called more than once; an observation that is on its way may still arrive during
 // the call, and none after it. Pages that show what is going on live on it.
 //
-// It tells of this process only. What another process does with the same store is
-// found by reading the store.
+// Of other processes with the same store it tells by [Signal], if the store is a
+// [Notifier] and both processes are in [Service.Run]; otherwise what they do is found by
+// reading the store.
 func (s *Service) Watch(observer Observer) (stop func()) {
 	s.watchersMu.Lock()
 	defer s.watchersMu.Unlock()

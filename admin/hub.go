@@ -64,8 +64,10 @@ func (a *Admin) newHub(limit int) *hub {
 		if n := observeTest(ctx, o); n != nil {
 			h.publish(n.tenant, signal{Topic: "tests", Run: n.id})
 		}
-		if tenant, s, ok := signalOf(o); ok {
-			h.publish(tenant, s)
+		if s, ok := enlace.SignalOf(o); ok {
+			h.publish(s.Ref.Tenant, signal{Topic: s.Topic, Integration: s.Ref.ID, Action: s.Action, Run: s.RunID})
+		} else if _, missed := o.(enlace.SignalsMissed); missed {
+			h.resync()
 		}
 	})
 	return h
@@ -84,6 +86,16 @@ func (h *hub) publish(tenant string, s signal) {
 		if stream.tenant == tenant && (s.Topic != "audit" || stream.audit) {
 			stream.add(s, h.numbers[tenant])
 		}
+	}
+}
+
+// resync has every stream read everything anew.
+func (h *hub) resync() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for stream := range h.streams {
+		h.numbers[stream.tenant]++
+		stream.lose(h.numbers[stream.tenant])
 	}
 }
 
@@ -108,6 +120,17 @@ func (s *stream) add(sig signal, number uint64) {
 		s.seen[sig] = struct{}{}
 		s.pending = append(s.pending, sig)
 	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// lose is add for what nobody knows.
+func (s *stream) lose(number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.number, s.pending, s.seen, s.lost = number, nil, map[signal]struct{}{}, true
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -142,42 +165,6 @@ func (h *hub) leave(s *stream, user string) {
 	delete(h.streams, s)
 	if h.users[user]--; h.users[user] <= 0 {
 		delete(h.users, user)
-	}
-}
-
-// signalOf says whom an observation concerns and what a stream tells of it.
-func signalOf(o enlace.Observation) (tenant string, s signal, ok bool) {
-	switch o := o.(type) {
-	case enlace.IntegrationChanged:
-		return o.Ref.Tenant, signal{Topic: "integrations", Integration: o.Ref.ID, Action: o.Action}, true
-	case enlace.CredentialChanged:
-		return o.Ref.Tenant, signal{Topic: "integrations", Integration: o.Ref.ID, Action: "credential." + o.Action}, true
-	case enlace.PageSynced:
-		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "page"}, true
-	case enlace.SyncFinished:
-		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "finished"}, true
-	case enlace.RunChanged:
-		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: o.Action}, true
-	case enlace.ScheduleDue:
-		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "schedule"}, true
-	case enlace.MappingChanged:
-		return o.Ref.Tenant, signal{Topic: "integrations", Integration: o.Ref.ID, Action: "mapping." + o.Action}, true
-	case enlace.BatchPushed:
-		return o.Ref.Tenant, signal{Topic: "runs", Integration: o.Ref.ID, Run: o.RunID, Action: "page"}, true
-	case enlace.AuditRecorded:
-		return o.Entry.Tenant, signal{Topic: "audit", Integration: o.Entry.Integration, Action: o.Entry.Action}, true
-	case enlace.HealthChanged:
-		return o.Change.Ref.Tenant, signal{Topic: "health", Integration: o.Change.Ref.ID, Action: string(o.Change.To)}, true
-	case enlace.WebhookReceived:
-		return o.Ref.Tenant, signal{Topic: "webhooks", Integration: o.Ref.ID, Action: "received"}, true
-	case enlace.WebhookRefused:
-		return o.Ref.Tenant, signal{Topic: "webhooks", Integration: o.Ref.ID, Action: "refused"}, true
-	case enlace.DeliveriesDone:
-		return o.Ref.Tenant, signal{Topic: "webhooks", Integration: o.Ref.ID, Action: "done"}, true
-	case enlace.DeliveryChanged:
-		return o.Ref.Tenant, signal{Topic: "webhooks", Integration: o.Ref.ID, Action: o.Action}, true
-	default:
-		return "", signal{}, false
 	}
 }
 

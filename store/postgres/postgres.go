@@ -14,7 +14,7 @@
 // 12 or newer is needed.
 //
 // No statement needs a session, so PgBouncer may stand between in transaction
-// mode; see [Options.ExecMode]. PostgreSQL keeps no NUL character and no text
+// mode; see [Options.PollOnly] and [Options.ExecMode]. PostgreSQL keeps no NUL character and no text
 // that is not UTF-8: an id, a name or a cursor with one is [enlace.ErrInvalid].
 package postgres
 
@@ -64,6 +64,11 @@ type Options struct {
 	// poolers that know nothing else. Not through PgBouncer in transaction mode,
 	// [pgx.QueryExecModeCacheStatement] saves the server some planning.
 	ExecMode pgx.QueryExecMode
+	// PollOnly has [Store.Listen] refuse. Without it a service that is in Run holds one
+	// connection more, on which it hears at once what other processes do. Set it where
+	// the DSN leads to PgBouncer in transaction mode, which passes no notifications on:
+	// what other processes do is then found by looking.
+	PollOnly bool
 }
 
 // Store implements [enlace.Store], [enlace.CredentialResealer] and
@@ -79,6 +84,7 @@ type Store struct {
 	mode   pgx.QueryExecMode
 	lease  time.Duration
 
+	pollOnly   bool
 	migrations fs.FS // in goose's format, for DefaultSchema
 }
 
@@ -90,6 +96,7 @@ var (
 	_ enlace.CredentialResealer = (*Store)(nil)
 	_ enlace.KeyringStore       = (*Store)(nil)
 	_ enlace.QuotaStore         = (*Store)(nil)
+	_ enlace.Notifier           = (*Store)(nil)
 )
 
 // Open connects to the database that dsn names, a URL or keyword=value pairs,
@@ -147,7 +154,7 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, o Options, migrations fs.
 	if pool == nil {
 		return nil, fmt.Errorf("postgres: open: %w: the pool is nil", enlace.ErrInvalid)
 	}
-	s := &Store{pool: pool, schema: o.Schema, mode: o.ExecMode, lease: o.Lease, migrations: migrations}
+	s := &Store{pool: pool, schema: o.Schema, mode: o.ExecMode, lease: o.Lease, pollOnly: o.PollOnly, migrations: migrations}
 	s.shared = sqlstore.New(sharedDatabase{s})
 	var encoding string
 	if err := s.row(ctx, "open", []any{&encoding}, `SELECT getdatabaseencoding()::text`); err != nil {
