@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	saveMetric = `INSERT INTO enlace.metrics (resolution, tenant, scope, name, start, node, points) VALUES (?, ?, ?, ?, ?, ?, ?)
+	saveMetric = `INSERT INTO enlace.metrics (resolution, tenant, scope, name, start, node, points) VALUES {rows}
 		ON CONFLICT (resolution, tenant, scope, name, start, node) DO UPDATE SET points = excluded.points`
 
 	metricColumns = `SELECT resolution, tenant, scope, name, start, node, points FROM enlace.metrics `
@@ -39,11 +39,20 @@ const (
 // SaveMetrics implements [enlace.MetricStore].
 func (s *Store) SaveMetrics(ctx context.Context, chunks []enlace.MetricChunk) error {
 	return s.db.Transact(ctx, func(ctx context.Context) error {
-		for _, c := range chunks {
-			_, err := s.exec(ctx, "save metrics", saveMetric, seconds(c.Resolution), c.Tenant, c.Scope, c.Name, c.Start.UnixMicro(), c.Node, c.Points)
-			if err != nil {
+		for len(chunks) > 0 {
+			var args []any
+			known := map[enlace.MetricKey]bool{} // one statement writes a row once
+			for _, c := range chunks[:min(len(chunks), maxRows)] {
+				if known[c.MetricKey] {
+					break
+				}
+				known[c.MetricKey] = true
+				args = append(args, seconds(c.Resolution), c.Tenant, c.Scope, c.Name, c.Start.UnixMicro(), c.Node, c.Points)
+			}
+			if _, err := s.exec(ctx, "save metrics", rowsOf(saveMetric, len(known), 7), args...); err != nil {
 				return err
 			}
+			chunks = chunks[len(known):]
 		}
 		return nil
 	})
