@@ -213,11 +213,13 @@ func (p *entityPull) track(ctx context.Context, records []Record) (*tracked, err
 	}
 	batch := &tracked{give: make([]Record, 0, len(records)), counted: make([]*int, 0, len(records))}
 	changed := make([]*RecordState, 0, len(records))
+	fresh := make([]RecordState, 0, len(records)-len(known)) // without growing, so that pointers stay
 	for i := range records {
 		r := &records[i]
 		state := known[r.ID]
 		if state == nil {
-			state = &RecordState{ID: r.ID}
+			fresh = append(fresh, RecordState{ID: r.ID})
+			state = &fresh[len(fresh)-1]
 			known[r.ID] = state
 		}
 		save, err := p.compare(ctx, batch, r, state)

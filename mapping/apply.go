@@ -44,10 +44,31 @@ func (r Result) Records() iter.Seq[json.RawMessage] {
 // Apply maps a record, which is a JSON object. A record with a fault gives no result: the error
 // holds every fault, is an [*Error] and matches [ErrRecord].
 func (c *Compiled) Apply(record json.RawMessage) (Result, error) {
-	slots, err := c.capture(record)
-	if err != nil {
+	slots := c.slots()
+	defer c.release(slots)
+	if err := c.capture(record, *slots); err != nil {
 		return Result{}, err
 	}
+	return c.result(record, *slots)
+}
+
+// slots are places for what is captured of one record; they hold nothing.
+func (c *Compiled) slots() *[]json.RawMessage {
+	if slots, ok := c.scratch.Get().(*[]json.RawMessage); ok {
+		return slots
+	}
+	slots := make([]json.RawMessage, c.table.slots)
+	return &slots
+}
+
+// release gives slots back, empty: the record's memory is the caller's.
+func (c *Compiled) release(slots *[]json.RawMessage) {
+	clear(*slots)
+	c.scratch.Put(slots)
+}
+
+// result makes the result of what was captured.
+func (c *Compiled) result(record json.RawMessage, slots []json.RawMessage) (Result, error) {
 	r := run{out: make([]byte, 0, len(record))}
 	var skipped string
 	if c.split == nil {
@@ -72,21 +93,20 @@ func (c *Compiled) recordError(cause error, faults ...Fault) error {
 }
 
 // capture takes the wanted values out of a record, in one pass that validates all of it.
-func (c *Compiled) capture(record json.RawMessage) ([]json.RawMessage, error) {
+func (c *Compiled) capture(record json.RawMessage, slots []json.RawMessage) error {
 	if len(record) > MaxRecord {
-		return nil, c.recordError(nil, Fault{Reason: ReasonLimit, Detail: fmt.Sprintf("the record is longer than %d bytes", MaxRecord)})
+		return c.recordError(nil, Fault{Reason: ReasonLimit, Detail: fmt.Sprintf("the record is longer than %d bytes", MaxRecord)})
 	}
-	slots := make([]json.RawMessage, c.table.slots)
 	s := rawjson.NewScanner(record)
 	kind := s.Kind()
 	c.table.record.walk(s, slots)
 	if err := s.End(); err != nil {
-		return nil, c.recordError(err, Fault{Reason: ReasonSyntax, Detail: err.Error()})
+		return c.recordError(err, Fault{Reason: ReasonSyntax, Detail: err.Error()})
 	}
 	if kind != rawjson.KindObject {
-		return nil, c.recordError(nil, Fault{Reason: ReasonType, Detail: "the record is no JSON object"})
+		return c.recordError(nil, Fault{Reason: ReasonType, Detail: "the record is no JSON object"})
 	}
-	return slots, nil
+	return nil
 }
 
 // skip returns why a record is skipped, or nothing.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -28,6 +29,8 @@ type Compiled struct {
 
 	inverse    *Compiled
 	inverseErr error
+
+	scratch sync.Pool // of slots
 }
 
 type filter struct {

@@ -48,24 +48,14 @@ func placeholders(n int) string {
 	return strings.TrimSuffix(strings.Repeat("?, ", n), ", ")
 }
 
-// Values is VALUES for n rows, "(?1, ?2, ?3…), (?1, ?2, ?9…)": the first shared parameters are
-// every row's, and own more are its own. tail stands at the end of each row.
+// Values is VALUES for n rows, "(?1, ?2, ?, ?), (?1, ?2, ?, ?)": the first shared parameters
+// are every row's, and own more are its own. tail stands at the end of each row. Only the
+// shared ones have numbers: to SQLite a number is a name, and looking names up takes long.
 func Values(n, shared, own int, tail string) string {
-	b := make([]byte, 0, n*(6*(shared+own)+len(tail)))
-	for row := range n {
-		separator := "("
-		if row > 0 {
-			separator = ", ("
-		}
-		for column := range shared + own {
-			number := column + 1
-			if column >= shared {
-				number += row * own
-			}
-			b = strconv.AppendInt(append(append(b, separator...), '?'), int64(number), 10)
-			separator = ", "
-		}
-		b = append(append(b, tail...), ')')
+	var row strings.Builder
+	for i := range shared {
+		row.WriteString("?" + strconv.Itoa(i+1) + ", ")
 	}
-	return string(b)
+	text := "(" + row.String() + placeholders(own) + tail + ")"
+	return strings.TrimSuffix(strings.Repeat(text+", ", n), ", ")
 }

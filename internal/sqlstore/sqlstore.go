@@ -2,8 +2,8 @@
 // statements are written once, and each store says how its database spells the
 // little in which they differ.
 //
-// A statement names tables as "enlace.thing", uses ? for parameters, or ?1, ?2… for all
-// of them where one stands in several places, and may hold {now} (the store's clock), {for_share}, {for_update} and {skip_locked} (row locks,
+// A statement names tables as "enlace.thing", uses ? for parameters, ?1, ?2… for
+// the first ones where they stand in several places, and may hold {now} (the store's clock), {for_share}, {for_update} and {skip_locked} (row locks,
 // where the database has any). Times are microseconds since 1970 in an integer
 // column, JSON is text.
 package sqlstore
@@ -58,18 +58,22 @@ func (d Dialect) Statement(text string) string {
 	if !d.Numbered {
 		return text
 	}
+	first, rest, _ := strings.Cut(text, "?")
+	if len(first) == len(text) {
+		return text
+	}
 	var b strings.Builder
-	number := 0
-	for part := range strings.SplitSeq(text, "?") {
-		switch {
-		case number == 0:
-		case part != "" && part[0] >= '1' && part[0] <= '9':
-			b.WriteByte('$') // it has its number
-		default:
-			b.WriteString("$" + strconv.Itoa(number))
+	b.WriteString(first)
+	last := 0 // the greatest number so far
+	for part := range strings.SplitSeq(rest, "?") {
+		if digits := len(part) - len(strings.TrimLeft(part, "0123456789")); digits > 0 {
+			number, _ := strconv.Atoi(part[:digits]) // its own
+			last = max(last, number)
+			b.WriteString("$" + part)
+			continue
 		}
-		b.WriteString(part)
-		number++
+		last++
+		b.WriteString("$" + strconv.Itoa(last) + part)
 	}
 	return b.String()
 }

@@ -61,29 +61,41 @@ func (s *statements) compile(ctx context.Context, db *sql.DB) {
 	}
 }
 
-// preparedTx runs the statements of a transaction, compiled where they are known.
+// preparedTx runs the statements of a transaction, compiled where they are known. Those
+// are many and short: the end of their context is looked at before each of them and not
+// within, for which the driver would start a goroutine each time.
 type preparedTx struct {
 	tx         *sql.Tx
 	statements *statements
 }
 
+// compiled returns the statement and the context to run it with, or nil.
+func (p preparedTx) compiled(ctx context.Context, query string) (*sql.Stmt, context.Context) {
+	stmt := p.statements.find(query)
+	if stmt == nil || ctx.Err() != nil {
+		return nil, ctx
+	}
+	ctx = context.WithoutCancel(ctx)
+	return p.tx.StmtContext(ctx, stmt), ctx
+}
+
 func (p preparedTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if stmt := p.statements.find(query); stmt != nil {
-		return p.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
+	if stmt, ctx := p.compiled(ctx, query); stmt != nil {
+		return stmt.ExecContext(ctx, args...)
 	}
 	return p.tx.ExecContext(ctx, query, args...)
 }
 
 func (p preparedTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if stmt := p.statements.find(query); stmt != nil {
-		return p.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
+	if stmt, ctx := p.compiled(ctx, query); stmt != nil {
+		return stmt.QueryContext(ctx, args...)
 	}
 	return p.tx.QueryContext(ctx, query, args...)
 }
 
 func (p preparedTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if stmt := p.statements.find(query); stmt != nil {
-		return p.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
+	if stmt, ctx := p.compiled(ctx, query); stmt != nil {
+		return stmt.QueryRowContext(ctx, args...)
 	}
 	return p.tx.QueryRowContext(ctx, query, args...)
 }
