@@ -68,8 +68,8 @@ func TestGzipBomb(t *testing.T) {
 	}{
 		{1 << 20, int64(len(bomb)), 0}, // as it is without configuration
 		{1 << 20, -1, 64 << 10},
-		{12 << 20, int64(len(bomb)), 64 << 10},
-		{12 << 20, -1, 64 << 10},
+		{11 << 20, int64(len(bomb)), 64 << 10},
+		{11 << 20, -1, 64 << 10},
 	} {
 		s := bodyService(test.maxBody, 0)
 		body := &counted{Reader: bytes.NewReader(bomb)}
