@@ -33,6 +33,25 @@ func ExampleWithActor() {
 }
 
 // Keep the head where nobody who can write the database can write.
+func ExampleSignalOf() {
+	service := newShopService()
+	stop := service.Watch(func(_ context.Context, o enlace.Observation) { // of other processes it gets signals only
+		if signal, ok := enlace.SignalOf(o); ok && signal.Topic == "integrations" {
+			fmt.Println(signal.Topic, signal.Action)
+		}
+	})
+	defer stop()
+	in := newShop(service, "secret-key")
+	if _, err := service.Disable(context.Background(), in.Ref); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// integrations create
+	// integrations credential.put
+	// integrations connect
+	// integrations disable
+}
+
 func ExampleService_VerifyAudit() {
 	service := newShopService()
 	ctx := context.Background()
