@@ -3,6 +3,7 @@ package enlace
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -19,8 +20,18 @@ type ConnectionTest struct {
 // ConnectionReport is the outcome of a connection test. A step that failed is
 // the last one.
 type ConnectionReport struct {
-	OK    bool
-	Steps []ConnectionStep
+	OK      bool
+	Steps   []ConnectionStep
+	Account ConnectionAccount // what is known of the credential afterwards
+}
+
+// ConnectionAccount is what is known of the credential that a test was made with.
+// There is no secret in it. It is zero if the settings were not valid.
+type ConnectionAccount struct {
+	Scheme  string    // of the credential
+	Expires time.Time // of the access token; zero if there is none, or if nobody tells
+	Scopes  []string  // as granted; nil if the provider does not tell
+	Missing []string  // what the adapter asks for and was not granted, where that is known
 }
 
 // ConnectionStep is one step of a connection test.
@@ -61,10 +72,33 @@ func (s *Service) TestConnection(ctx context.Context, test ConnectionTest) (Conn
 	report.OK = valid &&
 		report.step("authentication", func() (string, error) { return "", conn.checkHealth(ctx) }) &&
 		report.step("sample", func() (string, error) { return conn.sample(ctx) })
+	if valid {
+		report.Account = conn.account()
+	}
 	if ctx.Err() != nil {
 		return report, &Error{Provider: test.Provider, Op: "test connection", Kind: ErrCanceled, Err: ctx.Err()}
 	}
 	return report, nil
+}
+
+// account tells what is known of the connection's credential.
+func (c *Conn) account() ConnectionAccount {
+	cred := c.credential.Load()
+	a := ConnectionAccount{Scheme: cred.Scheme}
+	if c.scheme != nil {
+		a.Scheme = c.scheme.Scheme()
+	}
+	if cred.Token == nil {
+		return a
+	}
+	a.Expires, a.Scopes = cred.Token.Expiry, slices.Clone(cred.Token.Scopes)
+	switch scheme := c.scheme.(type) {
+	case OAuth2:
+		a.Missing = missingScopes(scheme.Scopes, a.Scopes)
+	case ClientCredentials:
+		a.Missing = missingScopes(scheme.Scopes, a.Scopes)
+	}
+	return a
 }
 
 // Validate checks settings and a credential as Create would, without storing them

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -34,6 +35,29 @@ func checkReport(t *testing.T, r enlace.ConnectionReport, err error, ok bool, wa
 	t.Helper()
 	if diff := cmp.Diff(want, steps(r)); err != nil || r.OK != ok || diff != "" {
 		t.Errorf("OK %t, want %t, %v, steps (-want +got):\n%s", r.OK, ok, err, diff)
+	}
+}
+
+// TestConnectionAccount: a test tells what the provider granted and until when, and no
+// secret.
+func TestConnectionAccount(t *testing.T) {
+	scheme := enlace.OAuth2{TokenURL: providerURL + "token", AuthURL: providerURL + "authorize", Scopes: []string{"read", "write"}}
+	h := newHost(t, crm{auth: []enlace.AuthScheme{scheme}}, func(c *enlace.Config) {
+		c.OAuth = map[string]enlace.OAuthApp{"crm": {ClientID: "app", ClientSecret: enlace.NewSecret("app secret")}}
+	})
+	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	in := h.create(enlace.Credential{Scheme: "oauth2", Token: &enlace.Token{Access: enlace.NewSecret("at-canary"), Refresh: enlace.NewSecret("rt-canary"), Expiry: expires, Scopes: []string{"read"}}})
+	r, err := h.TestConnection(t.Context(), enlace.ConnectionTest{Ref: in.Ref})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := enlace.ConnectionAccount{Scheme: "oauth2", Expires: expires, Scopes: []string{"read"}, Missing: []string{"write"}}
+	if diff := cmp.Diff(want, r.Account); diff != "" {
+		t.Error(diff)
+	}
+	r, err = h.TestConnection(t.Context(), enlace.ConnectionTest{Provider: "crm", Settings: map[string]string{"timeout": "x"}})
+	if err != nil || r.Account.Scheme != "" {
+		t.Errorf("without valid settings: %+v, %v", r.Account, err)
 	}
 }
 

@@ -108,8 +108,8 @@ func (s *Service) redeemAuth(ctx context.Context, p pendingAuth, query url.Value
 	cred := flow.ownApp()
 	cred.Token, cred.Attributes = newToken(answer, sent, flow.scheme.Life, nil), attributes(answer, flow.scheme.Attributes, cred.Attributes)
 	in, err := s.Connect(ctx, p.Ref, cred)
-	if missing := missingScopes(flow.scheme.Scopes, cred.Token.Scopes); err == nil && missing != "" {
-		return s.change(ctx, p.Ref, "status", func(in *Integration) { in.StatusReason = "not granted: " + missing })
+	if missing := missingScopes(flow.scheme.Scopes, cred.Token.Scopes); err == nil && len(missing) > 0 {
+		return s.change(ctx, p.Ref, "status", func(in *Integration) { in.StatusReason = "not granted: " + strings.Join(missing, ", ") })
 	}
 	return in, err
 }
@@ -132,9 +132,9 @@ func (s *Service) claimState(ctx context.Context, flow codeFlow, p pendingAuth) 
 
 // missingScopes lists what was asked for and not granted. A provider that does
 // not say what it granted is believed to have granted all.
-func missingScopes(asked, granted []string) string {
+func missingScopes(asked, granted []string) []string {
 	if len(granted) == 0 {
-		return ""
+		return nil
 	}
 	var missing []string
 	for _, scope := range asked {
@@ -142,7 +142,7 @@ func missingScopes(asked, granted []string) string {
 			missing = append(missing, scope)
 		}
 	}
-	return strings.Join(missing, ", ")
+	return missing
 }
 
 // ValidCredential returns the credential of an integration, refreshed if its

@@ -51,6 +51,7 @@ type test struct {
 	message  string // of the failure, redacted
 	entity   []entityRow
 	report   *enlace.WebhookReport // of a test of webhooks
+	account  enlace.ConnectionAccount
 }
 
 type testStep struct {
@@ -234,6 +235,9 @@ func (a *Admin) carryOut(ctx context.Context, n *test, want testRequest) {
 // testConnection tries settings, authentication and, for a health check, a sample.
 func (a *Admin) testConnection(ctx context.Context, n *test, t enlace.ConnectionTest) error {
 	report, err := a.service.TestConnection(ctx, t)
+	n.mu.Lock()
+	n.account = report.Account
+	n.mu.Unlock()
 	for _, s := range report.Steps {
 		step := testStep{Name: s.Name, State: "ok", Elapsed: s.Elapsed, Detail: s.Detail, Kind: enlace.KindLabel(s.Err)}
 		switch {
@@ -339,6 +343,7 @@ type testView struct {
 	Limit                    int
 	Webhook                  enlace.WebhookTest
 	Report                   *enlace.WebhookReport
+	Account                  enlace.ConnectionAccount
 	Running                  bool
 }
 
@@ -348,7 +353,7 @@ func (n *test) view() testView {
 	v := testView{ID: n.id, Kind: n.kind, Provider: n.provider, User: n.user, Integration: n.integration.ID, Name: cmp.Or(n.integration.Name, n.provider),
 		State: n.state, Verdict: n.verdict, Failure: n.failure, Message: n.message, Started: n.started, Finished: n.finished,
 		Steps: slices.Clone(n.steps), Lines: slices.Clone(n.lines), Requests: slices.Clone(n.requests), Entities: slices.Clone(n.entity), Limit: n.limit,
-		Webhook: n.webhook, Report: n.report, Running: n.state == "running"}
+		Webhook: n.webhook, Report: n.report, Account: n.account, Running: n.state == "running"}
 	v.Webhook.Body = "" // what somebody has pasted may hold anything; the report has it redacted
 	if n.report != nil && n.webhook.Body != "" {
 		v.Webhook.Body = n.report.Body

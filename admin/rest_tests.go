@@ -32,7 +32,28 @@ type runBody struct {
 	Requests      []requestBody       `json:"requests,omitempty"`
 	Entities      map[string]readBody `json:"entities,omitempty"`
 	Webhook       *webhookBody        `json:"webhook,omitempty"`
+	Account       *accountBody        `json:"account,omitempty"`
 	Problem       *runProblem         `json:"problem,omitempty"`
+}
+
+// accountBody is what is known of the credential that a test was made with.
+type accountBody struct {
+	Scheme    string     `json:"scheme"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"Of the access token"`
+	Scopes    []string   `json:"scopes,omitempty" doc:"As granted"`
+	Missing   []string   `json:"missing,omitempty" doc:"Asked for and not granted"`
+}
+
+func accountBodyOf(a enlace.ConnectionAccount) *accountBody {
+	if a.Scheme == "" {
+		return nil
+	}
+	b := &accountBody{Scheme: a.Scheme, Scopes: a.Scopes, Missing: a.Missing}
+	if !a.Expires.IsZero() {
+		expires := a.Expires.UTC()
+		b.ExpiresAt = &expires
+	}
+	return b
 }
 
 type stepBody struct {
@@ -89,7 +110,7 @@ func (v testView) body(t translator) runBody {
 		b.Requests = append(b.Requests, requestBody{r.Op, r.Method, r.Status, r.Attempt, milliseconds(r.Total), timing})
 	}
 	b.Entities = readBodies(v.Entities)
-	b.Webhook = webhookBodyOf(v.Report)
+	b.Webhook, b.Account = webhookBodyOf(v.Report), accountBodyOf(v.Account)
 	if v.State == "failed" {
 		b.Problem = v.failedStep(t)
 	}

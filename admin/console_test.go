@@ -126,3 +126,17 @@ func TestWebhookCheck(t *testing.T) {
 	}
 	page.want(t, http.StatusOK, "The provider delivers to this address", `"direction":"outbound"`)
 }
+
+// TestAuthConsole: a test of the authentication tells what is known of the credential.
+func TestAuthConsole(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	in := h.connected("CRM")
+	run := h.api("POST", "test", object{"integrationId": in.ID, "kind": "auth"}).want(t, http.StatusOK).json(t)
+	if account, _ := run["account"].(object); account["scheme"] != "api_key" {
+		t.Errorf("the account is %v", run["account"])
+	}
+	page := h.get("console/"+run["id"].(string)).want(t, http.StatusOK, "Credential", "api_key")
+	if key := h.provider.APIKey().Secrets["api_key"].Reveal(); strings.Contains(page.body, key) {
+		t.Error("the page shows the key")
+	}
+}
