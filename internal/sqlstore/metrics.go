@@ -16,8 +16,18 @@ const (
 	// What the query says itself is not read again for each of thousands of rows.
 	chunkColumns = `SELECT name, start, node, points FROM enlace.metrics `
 
-	selectMetrics = chunkColumns + `WHERE resolution = ? AND tenant = ? AND scope = ? AND (name, start, node) > (?, ?, ?) AND start >= ? AND start < ?
-		ORDER BY name, start, node LIMIT ?`
+	// It goes from name to name and reads of each only the time that was asked for: the
+	// order of the key would lead through everything that is kept of all of them.
+	selectMetrics = `SELECT name, start, node, points FROM (
+		WITH RECURSIVE names(next) AS (
+			SELECT (SELECT min(name) FROM enlace.metrics WHERE resolution = ?1 AND tenant = ?2 AND scope = ?3 AND name >= ?4)
+			UNION ALL
+			SELECT (SELECT min(name) FROM enlace.metrics WHERE resolution = ?1 AND tenant = ?2 AND scope = ?3 AND name > next)
+			FROM names WHERE next IS NOT NULL)
+		SELECT m.name, m.start, m.node, m.points FROM names CROSS JOIN enlace.metrics m
+		WHERE m.resolution = ?1 AND m.tenant = ?2 AND m.scope = ?3 AND m.name = names.next AND m.start >= ?7 AND m.start < ?8
+			AND (m.name, m.start, m.node) > (?4, ?5, ?6)) AS found
+		ORDER BY name, start, node LIMIT ?9`
 
 	selectMetricsOfName = chunkColumns + `WHERE resolution = ? AND tenant = ? AND scope = ? AND name = ? AND (start, node) > (?, ?) AND start >= ? AND start < ?
 		ORDER BY name, start, node LIMIT ?`
