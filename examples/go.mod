@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/enlace-go/enlace v0.0.0
 	github.com/enlace-go/enlace/admin v0.0.0
+	github.com/enlace-go/enlace/engine/river v0.0.0
 	github.com/enlace-go/enlace/store/postgres v0.0.0
 	github.com/enlace-go/enlace/store/sqlite v0.0.0
 	github.com/jackc/pgx/v5 v5.12.0
@@ -26,7 +27,16 @@ require (
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/pressly/goose/v3 v3.29.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	github.com/riverqueue/river v0.51.2 // indirect
+	github.com/riverqueue/river/riverdriver v0.51.2 // indirect
+	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.2 // indirect
+	github.com/riverqueue/river/rivershared v0.51.2 // indirect
+	github.com/riverqueue/river/rivertype v0.51.2 // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
+	github.com/tidwall/gjson v1.20.0 // indirect
+	github.com/tidwall/match v1.2.0 // indirect
+	github.com/tidwall/pretty v1.2.1 // indirect
+	github.com/tidwall/sjson v1.2.5 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
@@ -42,6 +52,7 @@ require (
 replace (
 	github.com/enlace-go/enlace => ../
 	github.com/enlace-go/enlace/admin => ../admin
+	github.com/enlace-go/enlace/engine/river => ../engine/river
 	github.com/enlace-go/enlace/store/postgres => ../store/postgres
 	github.com/enlace-go/enlace/store/sqlite => ../store/sqlite
 )

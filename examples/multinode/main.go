@@ -40,7 +40,7 @@ type options struct {
 	nodes               int
 	rate                float64
 	lease               time.Duration
-	dsn                 string
+	engine, dsn         string
 	json, log           bool
 }
 
@@ -56,6 +56,7 @@ func main() {
 	flag.IntVar(&o.nodes, "nodes", 3, "how many processes the host has")
 	flag.Float64Var(&o.rate, "rate", 100, "webhooks per second")
 	flag.DurationVar(&o.lease, "lease", 0, "how long a dead process holds work up; 0 is the library's default of 30s")
+	flag.StringVar(&o.engine, "engine", "river", "what spreads the work: river, or process for the engine of each process")
 	flag.StringVar(&o.dsn, "dsn", "", "an empty database of yours instead of a private server; it is not killed, and its tables stay")
 	flag.BoolVar(&o.json, "json", false, "print the report as one JSON object")
 	flag.BoolVar(&o.log, "log", false, "print the log of the nodes")
@@ -106,10 +107,13 @@ func run(ctx context.Context, o options, progress io.Writer) (report, error) {
 	if o.nodes < 1 || o.rate <= 0 || o.duration <= 0 {
 		return report{}, errors.New("-nodes, -rate and -for must be more than 0")
 	}
+	if o.engine != "river" && o.engine != "process" {
+		return report{}, errors.New("-engine is river or process")
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := &cluster{options: o, progress: progress}
-	config := nodeConfig{DSN: o.dsn, Key: enlace.GenerateKey().Reveal(), Lease: o.lease, Log: o.log}
+	config := nodeConfig{DSN: o.dsn, Key: enlace.GenerateKey().Reveal(), Lease: o.lease, River: o.engine == "river", Log: o.log}
 	if o.dsn == "" {
 		var err error
 		if c.database, err = newDatabase(ctx); err != nil {

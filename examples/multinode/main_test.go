@@ -24,7 +24,7 @@ func TestKilledNodes(t *testing.T) {
 	if _, ok := postgresBinaries(); !ok {
 		t.Skip(errNoPostgres)
 	}
-	r, err := run(t.Context(), options{duration: 12 * time.Second, killEvery: 2 * time.Second, killPostgres: 1, nodes: 3, rate: 40, lease: 10 * time.Second}, t.Output())
+	r, err := run(t.Context(), options{engine: "process", duration: 12 * time.Second, killEvery: 2 * time.Second, killPostgres: 1, nodes: 3, rate: 40, lease: 10 * time.Second}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/adapters/fake"
+	"github.com/enlace-go/enlace/engine/river"
 	"github.com/enlace-go/enlace/store/postgres"
 )
 
@@ -30,7 +31,9 @@ const nodeVariable = "ENLACE_EXAMPLE_NODE"
 type nodeConfig struct {
 	DSN   string
 	Key   string        // seals; a host has it from a file or a key service
-	Lease time.Duration // 0 is the library's default
+	Lease time.Duration // 0 is the library's defaults
+	// River spreads the work by engine/river; else each process looks for itself.
+	River bool
 	Log   bool
 }
 
@@ -79,6 +82,11 @@ func newService(ctx context.Context, c nodeConfig, store *postgres.Store) (*enla
 	}
 	if c.Log {
 		config.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	if c.River {
+		if config.Engine, err = river.New(ctx, store, river.Options{RescueAfter: c.Lease, Logger: config.Logger}); err != nil {
+			return nil, err
+		}
 	}
 	return enlace.New(config)
 }

@@ -10,6 +10,7 @@ import (
 
 // report is what came of it.
 type report struct {
+	Engine        string  `json:"engine"`
 	Nodes         int     `json:"nodes"`
 	Seconds       float64 `json:"seconds"`
 	NodeKills     int     `json:"node_kills"`
@@ -33,7 +34,7 @@ type report struct {
 
 // report compares what the host has with what it should have.
 func (c *cluster) report(ctx context.Context, took time.Duration) (report, error) {
-	r := report{Nodes: c.options.nodes, Seconds: c.options.duration.Seconds(), NodeKills: c.nodeKills, PostgresKills: c.postgresKills,
+	r := report{Engine: c.options.engine, Nodes: c.options.nodes, Seconds: c.options.duration.Seconds(), NodeKills: c.nodeKills, PostgresKills: c.postgresKills,
 		Acknowledged: c.acknowledged.Load(), Duplicates: c.twice.Load(), SentAgain: c.again.Load(), Pulls: c.pulled.Load(),
 		PullsRestarted: c.restarted.Load(), DoneAfter: took.Seconds(), Violations: []string{}}
 	for _, check := range []func(context.Context, *report) error{c.checkDone, c.checkEffects, c.checkPulls, c.checkTicks} {
@@ -129,13 +130,13 @@ func (c *cluster) checkTicks(ctx context.Context, r *report) error {
 // print writes the report for people.
 func (r report) print(w io.Writer) {
 	fmt.Fprintf(w, `
-%d nodes for %.0f s, %d kills of a node, %d of PostgreSQL
+%d nodes (engine %s) for %.0f s, %d kills of a node, %d of PostgreSQL
 %10d deliveries acknowledged, %d of them sent twice, %d refused or cut off and sent again
 %10d effects of %d events
 %10d accounts pulled; %d pages read, %d of them once more; %d runs failed and were followed by another
 %10d runs started by schedules, the latest %.1f s after its time
 all done %.1f s after the last kill
-`, r.Nodes, r.Seconds, r.NodeKills, r.PostgresKills, r.Acknowledged, r.Duplicates, r.SentAgain, r.Effects, r.EffectEvents,
+`, r.Nodes, r.Engine, r.Seconds, r.NodeKills, r.PostgresKills, r.Acknowledged, r.Duplicates, r.SentAgain, r.Effects, r.EffectEvents,
 		r.Pulls, r.PagesRead, r.PagesAgain, r.PullsRestarted, r.Ticks, r.LatestTick, r.DoneAfter)
 	for _, v := range r.Violations {
 		fmt.Fprintln(w, "VIOLATED:", v)
