@@ -64,6 +64,22 @@ func dedupeKey(key, id string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// ParallelCommitter is implemented by stores that can make several commits durable at the
+// same time, such as those on a database server. Without it one commit of deliveries is on
+// its way at a time, and what arrives meanwhile gathers for the next.
+type ParallelCommitter interface {
+	// ParallelCommits is how many commits at the same time bring more than one after the
+	// other; 1 or more.
+	ParallelCommits() int
+}
+
+func parallelCommits(store Store) int {
+	if p, ok := store.(ParallelCommitter); ok {
+		return max(p.ParallelCommits(), 1)
+	}
+	return 1
+}
+
 // commitArrivals stores deliveries, in the store or else in the spill directory.
 func (s *Service) commitArrivals(ctx context.Context, arrivals []*arrival) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)

@@ -42,6 +42,10 @@ func (s *Store) InsertDeliveries(ctx context.Context, deliveries []enlace.Stored
 		signedAt, receivedAt, nextAt, finishedAt, types, lanes, kinds, errors, keyIDs, data)
 }
 
+// ParallelCommits implements [enlace.ParallelCommitter]: while one commit waits for the
+// disk, the server works on the next.
+func (s *Store) ParallelCommits() int { return 2 }
+
 // micros is a time in a column of microseconds; 0 is none.
 func micros(t time.Time) int64 {
 	if t.IsZero() {

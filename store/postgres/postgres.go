@@ -95,6 +95,7 @@ var (
 	_ enlace.Store              = (*Store)(nil)
 	_ enlace.CredentialResealer = (*Store)(nil)
 	_ enlace.KeyringStore       = (*Store)(nil)
+	_ enlace.ParallelCommitter  = (*Store)(nil)
 	_ enlace.QuotaStore         = (*Store)(nil)
 	_ enlace.Notifier           = (*Store)(nil)
 )
