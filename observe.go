@@ -120,7 +120,8 @@ type WebhookRefused struct {
 	Ref      Ref    // zero if it came to no known address
 	Provider string // empty likewise
 	// Reason is one of "address", "source address", "source", "rate", "method", "body",
-	// "content type", "encoding", "gzip", "fields", "cut", "slow", "busy", "signature", "store", "gone".
+	// "content type", "encoding", "gzip", "fields", "cut", "slow", "busy", "signature", "store", "gone",
+	// "flag", "other".
 	Reason string
 	Status int // of the answer
 }

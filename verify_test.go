@@ -8,8 +8,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/enlace-go/enlace"
 )
@@ -223,5 +225,22 @@ func FuzzBasicVerifier(f *testing.F) {
 		checkVerdict(t, "fuzzed", enlace.BasicVerifier{User: user}, enlace.Delivery{Header: http.Header{"Authorization": {value}}}, secrets(secret), want)
 		right := enlace.Delivery{Header: http.Header{"Authorization": {"Basic " + encoded}}}
 		checkVerdict(t, "right", enlace.BasicVerifier{User: user}, right, secrets(secret), secret != "" && !strings.Contains(user, ":") && len(encoded) <= 4096-len("Basic "))
+	})
+}
+
+// Whatever the headers hold, only a signature over the time that stands in the other one, near
+// the time at which it came, proves it.
+func FuzzSlackVerifier(f *testing.F) {
+	f.Add("v0="+hex.EncodeToString(sign(secretText, "v0:1700000000:{}")), "1700000000", []byte("{}"))
+	f.Add("v0="+hex.EncodeToString(sign(secretText, "v0:1700000301:{}")), "1700000301", []byte("{}"))
+	f.Add("v0="+hex.EncodeToString(sign(secretText, "v0:01700000000:{}")), "01700000000", []byte("{}"))
+	f.Add("v0=", "", []byte(nil))
+	f.Add("v0=v0=", "-1", []byte("x"))
+	f.Fuzz(func(t *testing.T, signature, stamp string, body []byte) {
+		d := enlace.Delivery{Header: http.Header{"X-Slack-Signature": {signature}, "X-Slack-Request-Timestamp": {stamp}}, Body: body, ReceivedAt: time.Unix(1700000000, 0)}
+		seconds, err := strconv.ParseInt(stamp, 10, 64)
+		want := err == nil && len(stamp) == 10 && stamp[0] >= '1' && seconds >= 1700000000-300 && seconds <= 1700000000+300 &&
+			strings.EqualFold(signature, "v0="+hex.EncodeToString(sign(secretText, "v0:"+stamp+":"+string(body)))) && strings.HasPrefix(signature, "v0=")
+		checkVerdict(t, "fuzzed", enlace.SlackVerifier(), d, secrets(secretText), want)
 	})
 }
