@@ -78,15 +78,15 @@ const (
 )
 
 func (s *Service) backgroundLoops() []loop {
-	look := "" // an engine of one process does what that process finds
+	look, deliveries := "", lookForDeliveries // an engine of one process does what that process finds
 	if s.config.Engine != nil {
-		look = leadBackground
+		look, deliveries = leadBackground, lookForForgotten
 	}
 	loops := []loop{
 		{"keep metrics", "", time.Second, s.keepMetrics},
 		{"bring in spilled webhook deliveries", "", spillInterval, s.drainSpill},
 		{"monitor health", "", time.Second, s.monitorHealth}, // by a lease of its own
-		{"look for webhook deliveries", look, lookForDeliveries, s.findDeliveries},
+		{"look for webhook deliveries", look, deliveries, s.findDeliveries},
 		{"look through outboxes", look, drainInterval, s.findOutboxes},
 		{"renew idle refresh tokens", leadBackground, keepAliveInterval, s.keepAlive},
 		{"export audit heads", leadBackground, auditInterval, s.exportAuditHeads},

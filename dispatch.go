@@ -16,6 +16,9 @@ const (
 	// lookForDeliveries is how often it is looked for deliveries that nobody works on,
 	// or whose next attempt is due.
 	lookForDeliveries = time.Second
+	// lookForForgotten is the same with an engine of several processes, which are told by
+	// jobs: there every integration that is found costs a row.
+	lookForForgotten = 5 * time.Second
 	// takenPause is how long a process leaves an integration alone that another one
 	// works on.
 	takenPause = time.Second

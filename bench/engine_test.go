@@ -42,6 +42,33 @@ func BenchmarkEngine(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// BenchmarkIngestWithEngine compares how many deliveries a second are taken with the job of each commit
+// in its transaction, and without, in turns on the same server. Run it once: -benchtime 1x.
+func BenchmarkIngestWithEngine(b *testing.B) {
+	store := engineStore(b)
+	e, err := river.New(b.Context(), store, river.Options{Schema: postgresServer.Schema(b)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	alone, in := hookService(b, store)
+	spread, other := hookService(b, store, func(c *enlace.Config) { c.Engine = e })
+	contenders := []*contender{contend(b, "alone", alone.WebhookHandler(), in.ID), contend(b, "river", spread.WebhookHandler(), other.ID)}
+	for _, c := range contenders {
+		c.cpuTime = processorTime(b, store)
+		c.load(b, hookRound) // warm up
+	}
+	for range hookRounds {
+		for _, c := range contenders {
+			rate, _ := c.load(b, hookRound)
+			c.rates = append(c.rates, rate)
+		}
+	}
+	for _, c := range contenders {
+		b.ReportMetric(median(c.rates), c.name+"/s")
+	}
+	b.ReportMetric(median(contenders[1].rates)/median(contenders[0].rates), "ratio")
+}
+
 // completions counts jobs and tells when all are done.
 type completions struct {
 	done atomic.Int64

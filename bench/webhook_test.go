@@ -148,7 +148,7 @@ var hookStores = []struct {
 	}},
 }
 
-func hookService(t testing.TB, store enlace.Store) (*enlace.Service, enlace.Integration) {
+func hookService(t testing.TB, store enlace.Store, edit ...func(*enlace.Config)) (*enlace.Service, enlace.Integration) {
 	key, err := enlace.ParseKey(enlace.GenerateKey())
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +157,11 @@ func hookService(t testing.TB, store enlace.Store) (*enlace.Service, enlace.Inte
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := enlace.New(enlace.Config{Registry: enlace.NewRegistry(hookAdapter{}), Store: store, Keys: keys, Webhooks: enlace.WebhookConfig{PerSecond: -1}})
+	config := enlace.Config{Registry: enlace.NewRegistry(hookAdapter{}), Store: store, Keys: keys, Webhooks: enlace.WebhookConfig{PerSecond: -1}}
+	for _, e := range edit {
+		e(&config)
+	}
+	service, err := enlace.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
