@@ -3,9 +3,12 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/fake"
 	"github.com/enlace-go/enlace/store/postgres"
 )
 
@@ -98,5 +101,60 @@ func TestPollOnly(t *testing.T) {
 	}
 	if err := s.Notify(t.Context(), "others may listen"); err != nil {
 		t.Error(err)
+	}
+}
+
+// What one process does, watchers of another hear.
+func TestProcessesHearOneAnother(t *testing.T) {
+	t.Parallel()
+	schema := server.Schema(t)
+	secret, err := enlace.ParseKey(enlace.GenerateKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := enlace.NewKeyring(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := func() *enlace.Service {
+		s, err := enlace.New(enlace.Config{Registry: enlace.NewRegistry(fake.New(fake.Options{}).Adapter()), Keys: keys,
+			Store: open(t, postgres.Options{Schema: schema}), HealthInterval: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	one, two := process(), process()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	heard := make(chan enlace.Observation, 1000)
+	defer two.Watch(func(_ context.Context, o enlace.Observation) {
+		switch o.(type) {
+		case enlace.Signal, enlace.SignalsMissed:
+			heard <- o
+		}
+	})()
+	for _, s := range []*enlace.Service{one, two} {
+		running.Go(func() { _ = s.Run(ctx) })
+	}
+	if first := <-heard; first != (enlace.SignalsMissed{}) { // it listens from now on
+		t.Fatalf("first heard %+v", first)
+	}
+	// Before it has looked once, a process does not know that it has anybody to tell.
+	for told := false; !told; {
+		in, err := one.Create(t.Context(), enlace.NewIntegration{Tenant: "acme", Provider: fake.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case o := <-heard:
+			signal, ok := o.(enlace.Signal)
+			told = ok && signal.Ref.Tenant == in.Tenant
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }
