@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/enlace-go/enlace"
@@ -16,10 +17,14 @@ type overviewData struct {
 	Runs         part[runSummary]
 	Attention    []attention
 	Health       part[healthSummary]
+	Waiting      part[[]attention]
 }
 
 // healthSummary counts the integrations by their health.
-type healthSummary struct{ All, Bad int }
+type healthSummary struct {
+	All, Bad int
+	failing  []enlace.Health
+}
 
 type integrationSummary struct {
 	All      int
@@ -61,11 +66,15 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request, c *call) error 
 			if h.Status == enlace.HealthError || h.Status == enlace.HealthWarning {
 				s.Bad++
 			}
+			if h.Status == enlace.HealthError {
+				s.failing = append(s.failing, h)
+			}
 		}
 		return s, err
 	})
-	data := overviewData{Integrations: integrations(), Runs: runs(), Health: health()}
 	t := translator(c.Language)
+	waiting := read(a, r.Context(), c, func(ctx context.Context) ([]attention, error) { return a.waitingForSomebody(ctx, c, t) })
+	data := overviewData{Integrations: integrations(), Runs: runs(), Health: health(), Waiting: waiting()}
 	data.Attention = needsAttention(t, data)
 	names := namesOf(data.Integrations.Value.list)
 	for i := range data.Runs.Value.Recent {
@@ -149,6 +158,13 @@ func needsAttention(t translator, data overviewData) []attention {
 			}
 		}
 	}
+	named := namesOf(data.Integrations.Value.list)
+	for _, h := range data.Health.Value.failing {
+		if _, ok := named[h.Ref.ID]; ok && len(list) < 16 && !slices.ContainsFunc(list, func(a attention) bool { return a.Path == "i/"+h.Ref.ID }) {
+			list = append(list, attention{Path: "i/" + h.Ref.ID, Name: named[h.Ref.ID], Group: "health", State: string(h.Status), Reason: spokenHealth(t, h), At: h.Since})
+		}
+	}
+	list = append(list, data.Waiting.Value...)
 	failed := map[string]bool{}
 	for _, run := range data.Runs.Value.list {
 		if _, seen := failed[run.Ref.ID]; seen || run.DryRun {
@@ -156,9 +172,48 @@ func needsAttention(t translator, data overviewData) []attention {
 		}
 		failed[run.Ref.ID] = run.State == enlace.RunFailed
 		if run.State == enlace.RunFailed && len(list) < 20 {
-			list = append(list, attention{Path: "runs/" + run.ID, Name: namesOf(data.Integrations.Value.list)[run.Ref.ID], Group: "run", State: string(run.State),
+			list = append(list, attention{Path: "runs/" + run.ID, Name: named[run.Ref.ID], Group: "run", State: string(run.State),
 				Reason: t.optional("kind."+run.Kind, run.Error), At: run.UpdatedAt})
 		}
 	}
 	return list
+}
+
+// waitingForSomebody counts what stays as it is until a person decides: up to a hundred of
+// each kind.
+func (a *Admin) waitingForSomebody(ctx context.Context, c *call, t translator) ([]attention, error) {
+	const enough = 100
+	var list []attention
+	add := func(path, key, group, state string, n int, at time.Time) {
+		if n > 0 {
+			list = append(list, attention{Path: path, Name: t.count(key, n), Group: group, State: state, At: at})
+		}
+	}
+	letters, _, err := a.service.DeadLetters(ctx, enlace.OutgoingQuery{Tenant: c.access.Tenant, Limit: enough})
+	if err != nil {
+		return nil, err
+	}
+	if len(letters) > 0 {
+		add("outbox", "attention.outbox", "outbox", "dead", len(letters), letters[0].UpdatedAt)
+	}
+	groups, err := a.service.DeadDeliveries(ctx, c.access.Tenant, "")
+	if err != nil {
+		return nil, err
+	}
+	dead, latest := 0, time.Time{}
+	for _, group := range groups {
+		dead += group.Count
+		if group.Latest.After(latest) {
+			latest = group.Latest
+		}
+	}
+	add("webhooks?state=dead", "attention.webhooks", "delivery", "dead", dead, latest)
+	conflicts, _, err := a.service.Conflicts(ctx, enlace.ConflictQuery{Tenant: c.access.Tenant, State: enlace.ConflictOpen, Limit: enough})
+	if err != nil {
+		return nil, err
+	}
+	if len(conflicts) > 0 {
+		add("conflicts", "attention.conflicts", "conflict", "open", len(conflicts), conflicts[0].At)
+	}
+	return list, nil
 }

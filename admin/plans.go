@@ -82,7 +82,7 @@ func (a *Admin) makePlan(w http.ResponseWriter, r *http.Request, c *call) error 
 	if err != nil {
 		return err
 	}
-	job, err := a.startPlan(c, in)
+	job, err := a.startPlan(c, in, enlace.SyncOptions{Direction: enlace.Push})
 	if err != nil {
 		return err
 	}
@@ -90,10 +90,10 @@ func (a *Admin) makePlan(w http.ResponseWriter, r *http.Request, c *call) error 
 	return nil
 }
 
-// startPlan begins a dry run that goes on when the request has ended.
-func (a *Admin) startPlan(c *call, in enlace.Integration) (*planJob, error) {
-	source := a.source(in)
-	if source == nil {
+// startPlan begins a dry run by o that goes on when the request has ended.
+func (a *Admin) startPlan(c *call, in enlace.Integration, o enlace.SyncOptions) (*planJob, error) {
+	o.DryRun, o.Source = true, a.source(in)
+	if o.Source == nil {
 		return nil, newProblem(c, "capability_unsupported")
 	}
 	job := &planJob{id: "plan_" + rand.Text(), tenant: in.Tenant, ref: in.Ref, name: in.Name, made: time.Now()}
@@ -101,7 +101,7 @@ func (a *Admin) startPlan(c *call, in enlace.Integration) (*planJob, error) {
 	ctx, cancel := context.WithTimeout(a.asActor(a.stopping, c), planTimeout)
 	a.work.Go(func() {
 		defer cancel()
-		result, err := a.service.Sync(ctx, in.Ref, enlace.SyncOptions{Direction: enlace.Push, DryRun: true, Source: source})
+		result, err := a.service.Sync(ctx, in.Ref, o)
 		job.mu.Lock()
 		job.plan, job.err = result.Plan, err
 		job.mu.Unlock()

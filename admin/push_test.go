@@ -82,6 +82,7 @@ func TestOutbox(t *testing.T) {
 	h.provider.Fail(fake.Failure{Op: fake.OpBatch, Times: 1, Status: http.StatusUnprocessableEntity})
 	changes := rows{"contacts": {{ID: "id/with?odd&parts", Data: json.RawMessage(`{"name":"Ana"}`)}}}
 	_, _ = h.service.Sync(t.Context(), in.Ref, enlace.SyncOptions{Direction: enlace.Push, Entities: []string{"contacts"}, Source: changes, Tries: 1})
+	h.get("").want(t, http.StatusOK, "Needs attention", "one change waits for somebody")
 	list := h.get("outbox").want(t, http.StatusOK, "refused", "id/with?odd&parts")
 	link := regexp.MustCompile(`href="\./(outbox/item\?[^"]*)"`).FindStringSubmatch(list.body)
 	if link == nil {

@@ -183,7 +183,7 @@ func (api *api) planOperations() {
 			if err != nil {
 				return nil, err
 			}
-			job, err := api.startPlan(c, found)
+			job, err := api.startPlan(c, found, enlace.SyncOptions{Direction: enlace.Push})
 			if err != nil {
 				return nil, err
 			}

@@ -359,6 +359,17 @@ func TestAPIPlans(t *testing.T) {
 	a = h.api("POST", "runs/"+run["id"].(string)+"/undo", nil).want(t, http.StatusAccepted)
 	h.follow(h.api("GET", a.Header.Get("Location"), nil), `"ended":true`).want(t, http.StatusOK, `"undone":1`)
 	h.api("GET", "plans/none", nil).problem(t, http.StatusNotFound, "not_found")
+	before := h.provider.Effects("")
+	a = h.api("POST", "sync", object{"integrationId": in.ID, "direction": "push", "entities": []string{"contacts"}}).want(t, http.StatusAccepted, `"dryRun":true`)
+	h.follow(h.api("GET", a.Header.Get("Location"), nil), `"state":"ready"`)
+	if h.provider.Effects("") != before {
+		t.Error("the dry run of a push writes")
+	}
+	h.api("POST", "sync", object{"integrationId": in.ID, "direction": "push", "entities": []string{"contacts"}, "dryRun": false}).want(t, http.StatusOK, `"succeeded"`)
+	if h.provider.Effects("") == before {
+		t.Error("the push writes nothing")
+	}
+	h.api("POST", "sync", object{"integrationId": in.ID, "direction": "sideways"}).problem(t, http.StatusUnprocessableEntity, "validation_failed")
 	waiting, err := h.service.StartSync(t.Context(), in.Ref, enlace.SyncOptions{Entities: []string{"contacts"}})
 	if err != nil {
 		t.Fatal(err)

@@ -253,12 +253,13 @@ func (api *api) testOperations() {
 	type syncInput struct {
 		Prefer string `header:"Prefer" doc:"respond-async answers at once with 202"`
 		Body   struct {
-			IntegrationID string   `json:"integrationId" maxLength:"64"`
-			Direction     string   `json:"direction,omitempty" enum:"pull" default:"pull"`
-			Resource      string   `json:"resource,omitempty" maxLength:"64" doc:"One entity; or name several in entities"`
-			Entities      []string `json:"entities,omitempty" maxItems:"50"`
-			Limit         int      `json:"limit,omitempty" minimum:"0" maximum:"500"`
-			DryRun        *bool    `json:"dryRun,omitempty" doc:"true, the default, reads and writes nothing; false needs the grant sync"`
+			IntegrationID string    `json:"integrationId" maxLength:"64"`
+			Direction     string    `json:"direction,omitempty" enum:"pull,push,bidirectional" default:"pull" doc:"What pushes needs a host that gives what is pushed (Options.Source); its dry run is a plan"`
+			Resource      string    `json:"resource,omitempty" maxLength:"64" doc:"One entity; or name several in entities"`
+			Entities      []string  `json:"entities,omitempty" maxItems:"50"`
+			Since         time.Time `json:"since,omitempty" doc:"Only what has changed since then; not for a dry run"`
+			Limit         int       `json:"limit,omitempty" minimum:"0" maximum:"500"`
+			DryRun        *bool     `json:"dryRun,omitempty" doc:"true, the default, reads and writes nothing; false needs the grant sync"`
 		}
 	}
 	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/sync", OperationID: "sync", Summary: "Synchronise, or simulate it", Tags: []string{"runs"}},
@@ -267,7 +268,21 @@ func (api *api) testOperations() {
 			if in.Body.Resource != "" {
 				entities = append(entities, in.Body.Resource)
 			}
-			if in.Body.DryRun == nil || *in.Body.DryRun {
+			options := enlace.SyncOptions{Direction: enlace.Direction(in.Body.Direction), Entities: entities, Since: in.Body.Since, Limit: in.Body.Limit}
+			dry := in.Body.DryRun == nil || *in.Body.DryRun
+			if options.Direction == enlace.Push || options.Direction == enlace.Bidirectional {
+				found, err := api.service.Get(ctx, c.integrationRef(in.Body.IntegrationID))
+				if err != nil {
+					return nil, err
+				}
+				if dry {
+					return api.planInstead(c, found, options)
+				}
+				if options.Source = api.source(found); options.Source == nil {
+					return nil, newProblem(c, "capability_unsupported")
+				}
+			}
+			if dry {
 				n, err := api.startTest(ctx, c, testRequest{kind: "sync", integration: in.Body.IntegrationID, entities: entities, limit: in.Body.Limit})
 				if err != nil {
 					return nil, err
@@ -277,12 +292,22 @@ func (api *api) testOperations() {
 			if !c.may(GrantSync) {
 				return nil, newProblem(c, "forbidden")
 			}
-			started, err := api.startSync(ctx, c, in.Body.IntegrationID, enlace.SyncOptions{Entities: entities, Limit: in.Body.Limit})
+			started, err := api.startSync(ctx, c, in.Body.IntegrationID, options)
 			if err != nil {
 				return nil, err
 			}
 			return api.awaitSync(ctx, c, started, in.Prefer)
 		})
+}
+
+// planInstead answers the dry run of a push: a plan, which says where it will be.
+func (api *api) planInstead(c *call, in enlace.Integration, o enlace.SyncOptions) (*runAnswer, error) {
+	job, err := api.startPlan(c, in, o)
+	if err != nil {
+		return nil, err
+	}
+	return &runAnswer{Status: http.StatusAccepted, Location: "plans/" + job.id,
+		Body: runBody{ID: job.id, Kind: "sync", IntegrationID: in.ID, Provider: in.Provider, State: "running", DryRun: true, StartedAt: job.made.UTC()}}, nil
 }
 
 // await answers with a test that ends soon, or with where to look for it.

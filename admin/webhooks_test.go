@@ -38,6 +38,7 @@ func TestWebhookPages(t *testing.T) {
 	h.post(path, url.Values{"do": {"discard"}}).want(t, http.StatusOK, "given up")
 	h.post(path, url.Values{"do": {"replay"}}).want(t, http.StatusOK, "Back in the queue.")
 	h.post(path, url.Values{"do": {"discard"}}).want(t, http.StatusOK)
+	h.get("").want(t, http.StatusOK, "one delivery was given up", "webhooks?state=dead")
 	h.post("webhooks", url.Values{"state": {"dead"}}).want(t, http.StatusOK, "Back in the queue.")
 	h.post("webhooks", url.Values{"state": {"done"}}).want(t, http.StatusUnprocessableEntity)
 	h.post(path, url.Values{"do": {"nonsense"}}).want(t, http.StatusUnprocessableEntity)
