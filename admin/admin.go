@@ -100,6 +100,7 @@ type Admin struct {
 	undos   *undos
 
 	diagnoses diagnoses
+	readiness readiness
 
 	stopping context.Context // ends with Close
 	stop     context.CancelFunc

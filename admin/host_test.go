@@ -81,6 +81,9 @@ func newHost(t *testing.T, o hostOptions) *host {
 			}
 		}
 	}
+	if o.options.SourceTimeout == 0 {
+		o.options.SourceTimeout = time.Minute // a busy machine is no slow source
+	}
 	if o.options.Logger == nil {
 		o.options.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}

@@ -93,8 +93,8 @@ func (a *answers) begin(key string, request [sha256.Size]byte) (*keptAnswer, str
 	return nil, ""
 }
 
-// finish keeps the answer. One of our own faults, a limit, and one too large are
-// not kept: the request may be sent again.
+// finish keeps the answer. One of our own faults, a limit, one too large and one with a
+// cookie are not kept: the request may be sent again.
 func (a *answers) finish(key string, r *recorder) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -102,7 +102,7 @@ func (a *answers) finish(key string, r *recorder) {
 	if !ok {
 		return
 	}
-	if r.status >= 500 || r.status == http.StatusTooManyRequests || r.body.Len() > maxAnswerBytes {
+	if r.status >= 500 || r.status == http.StatusTooManyRequests || r.body.Len() > maxAnswerBytes || r.Header().Get("Set-Cookie") != "" {
 		delete(a.byKey, key)
 		return
 	}

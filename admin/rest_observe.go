@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -238,6 +239,30 @@ func (api *api) followLogs(w http.ResponseWriter, r *http.Request, c *call) (boo
 	})
 }
 
+// readiness is whether the store could be read lately. Everybody who asks within a second
+// gets the same answer, so that nobody keeps the store busy by asking.
+type readiness struct {
+	mu sync.Mutex
+	at time.Time
+	ok bool
+}
+
+const readinessLife = time.Second
+
+func (a *Admin) ready(ctx context.Context, c *call) bool {
+	a.readiness.mu.Lock()
+	defer a.readiness.mu.Unlock()
+	if time.Since(a.readiness.at) >= readinessLife {
+		list := read(a, context.WithoutCancel(ctx), c, func(ctx context.Context) ([]enlace.Integration, error) {
+			found, _, err := a.service.List(ctx, enlace.IntegrationQuery{Tenant: c.access.Tenant, Limit: 1})
+			return found, err
+		})
+		a.readiness.ok = list().Problem == nil
+		a.readiness.at = time.Now()
+	}
+	return a.readiness.ok
+}
+
 // healthProbe is what load balancers and the like ask: whether this process is there, and
 // whether it can read its store.
 func (a *Admin) healthProbe(w http.ResponseWriter, r *http.Request, c *call) (bool, error) {
@@ -246,16 +271,8 @@ func (a *Admin) healthProbe(w http.ResponseWriter, r *http.Request, c *call) (bo
 		return false, nil
 	}
 	status, word := http.StatusOK, "pass"
-	if kind == "ready" {
-		ctx, cancel := context.WithTimeout(r.Context(), a.options.SourceTimeout)
-		defer cancel()
-		wait := read(a, ctx, c, func(ctx context.Context) (int, error) {
-			list, _, err := a.service.List(ctx, enlace.IntegrationQuery{Tenant: c.access.Tenant, Limit: 1})
-			return len(list), err
-		})
-		if wait().Problem != nil {
-			status, word = http.StatusServiceUnavailable, "fail"
-		}
+	if kind == "ready" && !a.ready(r.Context(), c) {
+		status, word = http.StatusServiceUnavailable, "fail"
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -126,7 +126,8 @@ func TestAPIProbes(t *testing.T) {
 	h.do("GET", "api/v1/health", nil, nobody).problem(t, http.StatusUnauthorized, "signed_out")
 	h.do("GET", "api/v1/health?probe=all", nil, nobody).problem(t, http.StatusUnauthorized, "signed_out")
 	h.do("POST", "api/v1/health?probe=live", nil, nobody).problem(t, http.StatusUnauthorized, "signed_out")
-	store.mood = "no list"
+	store = &troubled{Store: store.Store, mood: "no list"}
+	h = newHost(t, hostOptions{store: store, options: admin.Options{Probes: true}})
 	h.do("GET", "api/v1/health?probe=ready", nil, nobody).want(t, http.StatusServiceUnavailable, `{"status":"fail"}`)
 	h.do("GET", "api/v1/health?probe=live", nil, nobody).want(t, http.StatusOK, `{"status":"pass"}`)
 }
