@@ -15,8 +15,8 @@ import (
 // that its memory does not grow with what there is. Credentials are named and never
 // given out. The data of records, changes, refused records, writes, conflicts and
 // deliveries is opened, since it is the tenant's own; secrets in deliveries are masked as
-// by InspectDelivery. Left out are leases, what tells repetitions of deliveries, and
-// when deliveries last told of a record: they are about the work and not the tenant. It is
+// by InspectDelivery. Left out are leases, breakers, what tells repetitions of deliveries,
+// and when deliveries last told of a record: they are about the work and not the tenant. It is
 // written into the audit log before anything is given out. Errors: ErrStore, ErrKey,
 // and those of w.
 func (s *Service) ExportTenant(ctx context.Context, tenant string, w io.Writer) error {

@@ -28,6 +28,7 @@ var exportedAs = map[string]string{
 	"health_changes": "health_change", "maintenance": "maintenance", "metrics": "metrics", "flags": "flag", "audit": "audit",
 
 	"leases":            "", // who works on what at the moment
+	"breakers":          "", // whether the provider is left alone at the moment
 	"audit_heads":       "", // the hash of the last entry, which is exported with it
 	"webhook_endpoints": "", // hashes of secrets in addresses
 	"webhook_events":    "", // keys by which repetitions are known
