@@ -149,6 +149,7 @@ func TestScreenshots(t *testing.T) {
 	b := newTab(t, nil)
 	b.run(chromedp.EmulateViewport(1100, 760))
 	picture := func(name string) {
+		b.wait(`!document.querySelector('[sse-connect]') || document.getElementById('live-state').dataset.now === 'open'`)
 		var data []byte
 		b.run(chromedp.CaptureScreenshot(&data))
 		if err := os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644); err != nil {
