@@ -35,13 +35,6 @@ type load struct {
 	started, pulled, restarted       atomic.Int64 // pulls
 	mu                               sync.Mutex
 	pullers                          []*account
-	faults                           []string
-}
-
-func (l *load) fault(format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.faults = append(l.faults, fmt.Sprintf(format, args...))
 }
 
 // prepare makes the host's table, the accounts that receive webhooks, and those with a
