@@ -79,7 +79,7 @@ const (
 
 func (s *Service) backgroundLoops() []loop {
 	look, deliveries := "", lookForDeliveries // an engine of one process does what that process finds
-	if s.config.Engine != nil {
+	if !s.alone {
 		look, deliveries = leadBackground, lookForForgotten
 	}
 	loops := []loop{

@@ -123,7 +123,7 @@ func (s *Service) insertDeliveries(ctx context.Context, rows []StoredDelivery) (
 		}
 		return s.wake(ctx, refs...)
 	}
-	if s.config.Engine == nil {
+	if s.alone {
 		err = insert(ctx)
 	} else {
 		err = s.store.Transact(ctx, insert)

@@ -263,7 +263,7 @@ func (s *Service) carryOut(ctx context.Context, queued Run) error {
 			r.record.Results[entity] = result
 		}
 	}
-	if s.config.Engine != nil {
+	if !s.alone {
 		r.until = time.Now().Add(sliceTime)
 	}
 	if request, err := s.store.RunRequest(ctx, queued.Ref.Tenant, queued.ID); err != nil || request != RequestNone {

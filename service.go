@@ -148,6 +148,7 @@ type Service struct {
 	deliveryIDs deliveryIDs
 	spill       *spillDirectory // nil if the host wants none
 	engine      Engine          // carries out what waits in the store
+	alone       bool            // the engine is of this process only
 
 	signals    signals
 	watchersMu sync.RWMutex
@@ -197,6 +198,7 @@ func New(cfg Config) (*Service, error) {
 	if s.engine = cfg.Engine; s.engine == nil {
 		s.engine = NewEngine(cfg.Store, s.logger)
 	}
+	_, s.alone = s.engine.(*processEngine)
 	if err := s.engine.Register(s.jobKinds()...); err != nil {
 		return nil, err
 	}
