@@ -90,7 +90,7 @@ func (s *Service) backgroundLoops() []loop {
 		{"look through outboxes", look, drainInterval, s.findOutboxes},
 		{"renew idle refresh tokens", leadBackground, keepAliveInterval, s.keepAlive},
 		{"export audit heads", leadBackground, auditInterval, s.exportAuditHeads},
-		{"forget old writes", leadBackground, time.Hour, s.forgetWrites},
+		{"forget the past", leadBackground, time.Hour, s.forgetPast},
 		{"prune the inbox", leadBackground, pruneInterval, s.pruneInbox},
 		{"forget idle quotas", leadBackground, pruneInterval, s.pruneQuotas},
 		{"ask for events that providers keep", leadBackground, pollInterval, s.findEvents},

@@ -195,22 +195,6 @@ func outboxJob(key OutgoingKey) Job {
 	return Job{Kind: jobOutbox, Key: jobKey(key.Ref.Tenant, key.Ref.ID, key.Entity)}
 }
 
-// forgetWrites removes what is too old to be taken back, once.
-func (s *Service) forgetWrites(ctx context.Context) error {
-	before := time.Now().Add(-journalLife)
-	for _, forget := range []func(context.Context, time.Time, int) (int, error){s.store.DeleteJournal, s.store.DeleteResolvedConflicts} {
-		for n := forgetChunk; n == forgetChunk; {
-			var err error
-			if n, err = forget(ctx, before, forgetChunk); err != nil {
-				return wrap("forget writes", ErrStore, err)
-			}
-		}
-	}
-	return nil
-}
-
-const forgetChunk = 1000 // rows that are removed by one statement
-
 // drainOutbox is the job that pushes what waits of one entity, for a while. What fails is
 // tried at the next look.
 func (s *Service) drainOutbox(ctx context.Context, key OutgoingKey) error {

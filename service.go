@@ -41,6 +41,9 @@ type Config struct {
 	// RunLease is how long an entity stays reserved for a run that does not come
 	// back; a process that dies holds others up for as long. Defaults to 30 seconds.
 	RunLease time.Duration
+	// RunRetention is how long the records of runs are kept after they have ended.
+	// Defaults to 30 days.
+	RunRetention time.Duration
 	// Workers is how many queued runs Service.Run carries out at a time, of different
 	// integrations: those of schedules, StartSync and ResumeRun. Defaults to 4; a
 	// negative number is none.

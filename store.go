@@ -205,6 +205,10 @@ type RunStore interface {
 	// Runs returns the runs that match q, newest first, and the cursor of the
 	// next page, which is empty after the last one.
 	Runs(ctx context.Context, q RunQuery) ([]Run, string, error)
+
+	// PruneRuns removes up to limit runs of all tenants that have ended before, and
+	// returns how many. One that is waiting, running or paused has not ended.
+	PruneRuns(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // QueuedRun names a run that is queued.

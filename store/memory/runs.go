@@ -130,6 +130,26 @@ func (s *Store) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, stri
 	return rows, next, nil
 }
 
+// PruneRuns implements [enlace.RunStore].
+func (s *Store) PruneRuns(ctx context.Context, before time.Time, limit int) (int, error) {
+	if err := s.begin(ctx); err != nil {
+		return 0, err
+	}
+	defer s.end(ctx)
+	n := 0
+	for key, run := range s.runs.all() {
+		switch run.State {
+		case enlace.RunWaiting, enlace.RunRunning, enlace.RunPaused:
+			continue
+		}
+		if n < limit && run.FinishedAt.Before(before) {
+			s.runs.delete(s.undo, key)
+			n++
+		}
+	}
+	return n, nil
+}
+
 // runPosition is where a run stands in the list.
 type runPosition struct {
 	started int64 // microseconds since 1970

@@ -38,6 +38,9 @@ const (
 	listRunsOfIntegration = `SELECT ` + runColumns + `, request FROM enlace.runs
 		WHERE tenant = $1 AND integration = $2 AND (started_at, id) < ($3, $4)
 		ORDER BY started_at DESC, id DESC LIMIT $5`
+
+	pruneRuns = `DELETE FROM enlace.runs WHERE (tenant, id) IN (SELECT tenant, id FROM enlace.runs
+		WHERE state NOT IN ('waiting', 'running', 'paused') AND finished_at < $1 LIMIT $2)`
 )
 
 // SaveRun implements [enlace.RunStore]. The checkpoints inside the results are
@@ -82,6 +85,12 @@ func (s *Store) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, stri
 		return runPosition{run.StartedAt, run.ID}.String()
 	})
 	return rows, next, nil
+}
+
+// PruneRuns implements [enlace.RunStore].
+func (s *Store) PruneRuns(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := s.exec(ctx, "prune runs", pruneRuns, instant(before), limit)
+	return int(n), err
 }
 
 // runPosition is where a run stands in the list.

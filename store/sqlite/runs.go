@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/internal/page"
@@ -36,6 +37,9 @@ const (
 	listRunsOfIntegration = `SELECT ` + runColumns + `, request FROM enlace_runs
 		WHERE tenant = ? AND integration = ? AND (started_at, id) < (?, ?)
 		ORDER BY started_at DESC, id DESC LIMIT ?`
+
+	pruneRuns = `DELETE FROM enlace_runs WHERE (tenant, id) IN (SELECT tenant, id FROM enlace_runs
+		WHERE state NOT IN ('waiting', 'running', 'paused') AND finished_at < ? LIMIT ?)`
 )
 
 // SaveRun implements [enlace.RunStore]. The checkpoints inside the results are
@@ -78,6 +82,12 @@ func (s *Store) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, stri
 		return runPosition{run.StartedAt.UnixMicro(), run.ID}.String()
 	})
 	return rows, next, nil
+}
+
+// PruneRuns implements [enlace.RunStore].
+func (s *Store) PruneRuns(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := s.exec(ctx, "prune runs", pruneRuns, before.UnixMicro(), limit)
+	return int(n), err
 }
 
 // runPosition is where a run stands in the list.

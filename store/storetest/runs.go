@@ -14,6 +14,7 @@ var runChecks = []check{
 	{"Upsert", runUpsert},
 	{"ListOrder", runListOrder},
 	{"ListLimits", runListLimits},
+	{"Prune", runPrune},
 	{"ListWhileChanging", runListWhileChanging},
 	{"BadCursor", runBadCursor},
 	{"Requests", runRequests},
@@ -184,6 +185,25 @@ func runListLimits(t *testing.T, s enlace.Store) {
 		}
 	}
 	equal(t, "the pages together hold every row", len(listRuns(t, s, enlace.RunQuery{Tenant: "acme", Limit: 1000})), longList)
+}
+
+func runPrune(t *testing.T, s enlace.Store) {
+	for i, state := range []enlace.RunState{enlace.RunComplete, enlace.RunFailed, enlace.RunCanceled, enlace.RunPartial, enlace.RunWaiting, enlace.RunRunning, enlace.RunPaused} {
+		for _, age := range []time.Duration{time.Minute, time.Hour} {
+			r := run("acme", fmt.Sprintf("%d-%v", i, age), "one", base)
+			if r.State, r.FinishedAt = state, base.Add(-age); state == enlace.RunWaiting || state == enlace.RunRunning {
+				r.FinishedAt = time.Time{}
+			}
+			noError(t, "SaveRun", s.SaveRun(t.Context(), r))
+		}
+	}
+	n, err := s.PruneRuns(t.Context(), base.Add(-time.Minute), 3)
+	noError(t, "PruneRuns", err)
+	equal(t, "PruneRuns keeps to limit", n, 3)
+	n, err = s.PruneRuns(t.Context(), base.Add(-time.Minute), 100)
+	noError(t, "PruneRuns", err)
+	equal(t, "PruneRuns removes what has ended before", n, 1)
+	equal(t, "PruneRuns leaves what has ended later, and what has not ended", len(listRuns(t, s, enlace.RunQuery{Tenant: "acme"})), 10)
 }
 
 func runListWhileChanging(t *testing.T, s enlace.Store) {
