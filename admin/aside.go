@@ -10,13 +10,13 @@ import (
 
 type asideData struct {
 	Integration enlace.Integration
-	Refused     []enlace.RefusedRecord
+	Refused     []refusedRow
 	Next        string // query of the page behind the refused ones
 	Missed      part[[]enlace.MissedRecord]
 }
 
-// asidePage lists the records that did not get through: those that the mapping refused,
-// and those of whose change no delivery told.
+// asidePage lists the records that did not get through: those that the mapping or the
+// sink refused, and those of whose change no delivery told.
 func (a *Admin) asidePage(w http.ResponseWriter, r *http.Request, c *call) error {
 	in, err := a.find(r, c)
 	if err != nil {
@@ -31,7 +31,7 @@ func (a *Admin) asidePage(w http.ResponseWriter, r *http.Request, c *call) error
 	if err != nil {
 		return cursorProblem(c, query.Cursor, err)
 	}
-	data := asideData{Integration: in, Refused: refused, Missed: missed()}
+	data := asideData{Integration: in, Refused: refusedRows(refused), Missed: missed()}
 	if next != "" {
 		data.Next = "?" + url.Values{"cursor": {next}, "entity": {query.Entity}}.Encode()
 	}

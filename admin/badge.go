@@ -67,6 +67,7 @@ var looks = map[string]map[string]look{
 		"conflict": {"warn", "warn"},
 	},
 	"outbox":   {"dead": {"bad", "cross"}, "in_doubt": {"warn", "warn"}, "failing": {"warn", "clock"}, "queued": {"busy", "clock"}},
+	"refused":  {"waiting": {"busy", "clock"}, "dead": {"bad", "cross"}},
 	"schedule": {"active": {"good", "clock"}, "paused": {"warn", "pause"}},
 	"conflict": {"open": {"warn", "warn"}, "decided": {"busy", "clock"}, "resolved": {"good", "check"}},
 	"mapping":  {"draft": {"quiet", "dash"}, "active": {"good", "check"}, "retired": {"quiet", "off"}},

@@ -20,6 +20,7 @@ func (api *api) repairOperations() {
 	api.deadLetterOperations()
 	api.conflictOperations()
 	api.recordOperations()
+	api.refusedOperations()
 	api.deliveryOperations()
 }
 
@@ -201,15 +202,6 @@ type missingBody struct {
 	SeenAt  time.Time `json:"seenAt"`
 }
 
-type refusedBody struct {
-	Entity    string    `json:"entity"`
-	ID        string    `json:"id" doc:"The provider's"`
-	Mapping   int       `json:"mapping" doc:"Number of the version that refused it"`
-	Error     string    `json:"error"`
-	Tries     int       `json:"tries"`
-	UpdatedAt time.Time `json:"updatedAt"`
-}
-
 // entityList is a list of an integration's records of one entity.
 type entityList struct {
 	ID     string `path:"id" maxLength:"64"`
@@ -278,7 +270,7 @@ func (api *api) recordOperations() {
 		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 		Cursor string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/refused", OperationID: "listRefusedRecords", Summary: "Records that the mapping could not map", Tags: tags},
+	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/refused", OperationID: "listRefusedRecords", Summary: "Records that the mapping or the sink refused", Tags: tags},
 		func(ctx context.Context, c *call, in *pageInput) (*listAnswer[refusedBody], error) {
 			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
 			if err != nil {
@@ -290,7 +282,7 @@ func (api *api) recordOperations() {
 			}
 			var bodies []refusedBody
 			for _, r := range list {
-				bodies = append(bodies, refusedBody{r.Entity, r.RecordID, r.Mapping, r.Error, r.Tries, r.UpdatedAt.UTC()})
+				bodies = append(bodies, refusedBodyOf(r))
 			}
 			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "entity": {in.Entity}}), nil
 		})

@@ -307,7 +307,7 @@ func TestAPIRepairs(t *testing.T) {
 	h.api("POST", path+"/deletions/reject", object{"entity": "contacts", "all": true}).want(t, http.StatusOK, `"records":0`)
 	h.api("GET", path+"/refused", nil).want(t, http.StatusOK, `"items":[]`)
 	h.api("GET", path+"/missed", nil).want(t, http.StatusOK, `"items":[]`)
-	h.get("i/"+in.ID+"/aside").want(t, http.StatusOK, "Refused by the mapping", "None.")
+	h.get("i/"+in.ID+"/aside").want(t, http.StatusOK, "Refused", "None.")
 
 	target := "https://host.example/hooks/" + in.ID + "/webhook"
 	h.service.WebhookHandler().ServeHTTP(httptest.NewRecorder(), h.provider.Delivery(target, enlace.Event{Type: "contact.updated", Record: enlace.Record{Entity: "contacts", ID: "7"}}))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -60,6 +61,9 @@ func (m *moody) Runs(ctx context.Context, q enlace.RunQuery) ([]enlace.Run, stri
 	return m.Store.Runs(ctx, q)
 }
 
+// unwelcome is the id of the record that the host's sink refuses.
+const unwelcome = "unwelcome"
+
 type hostOptions struct {
 	mount   func(http.Handler) http.Handler
 	base    string
@@ -94,6 +98,11 @@ func newHost(t *testing.T, o hostOptions) *host {
 			AuthURL: h.portal.AuthorizeURL(), TokenURL: h.portal.TokenURL()}},
 		Mappings: live.Engine{}, Webhooks: enlace.WebhookConfig{PublicURL: cmp.Or(o.hooks, "https://host.example/hooks")},
 		Sink: enlace.SinkFunc(func(_ context.Context, b enlace.Batch) (enlace.Changes, error) {
+			for _, r := range b.Records {
+				if r.ID == unwelcome {
+					return enlace.Changes{}, &enlace.SinkRefusal{Records: map[string]error{r.ID: errors.New("the name is too long")}}
+				}
+			}
 			return enlace.Changes{Created: len(b.Records)}, nil
 		}),
 	})
@@ -153,7 +162,8 @@ func (h *host) full() map[string]string {
 		Credential: &enlace.Credential{Scheme: "api_key", Secrets: map[string]enlace.Secret{"api_key": enlace.NewSecret("wrong")}}})
 	h.create(enlace.NewIntegration{Provider: bitrix24.Name, Name: "Vendas", Settings: map[string]string{"apiUrl": h.portal.RESTURL()}})
 	h.create(enlace.NewIntegration{Provider: fake.Name, Name: "Arquivo", Disabled: true})
-	result, err := h.service.Sync(h.t.Context(), in.Ref, enlace.SyncOptions{})
+	h.fake.Put("contacts", unwelcome, map[string]any{"name": strings.Repeat("Ana ", 30)})
+	result, err := h.service.Sync(h.t.Context(), in.Ref, enlace.SyncOptions{Tries: 1})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -71,6 +71,36 @@ func TestBulk(t *testing.T) {
 	}
 }
 
+// TestRefusedRecord: what the host's system did not accept is edited with its faults
+// shown, tried again, and discarded once that is confirmed.
+func TestRefusedRecord(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	i := "i/" + h.full()["integration"]
+	b := newTab(t, nil)
+	b.choose(h, look{"pt-BR", "dark"})
+	b.open(h.base + i + "/aside/item?entity=contacts&record=" + unwelcome)
+	b.run(chromedp.SetValue(`#data`, "{oops", chromedp.ByQuery))
+	b.submit(`button[value=edit]`)
+	b.text("Os dados não são um objeto JSON.")
+	b.healthy("refused")
+	b.accessible("refused")
+	b.run(chromedp.SetValue(`#data`, `{"name":"Ana"}`, chromedp.ByQuery))
+	b.submit(`button[value=redrive-edited]`)
+	b.text("A próxima execução tenta de novo.")
+	b.run(chromedp.Click(`[data-select-all]`, chromedp.ByQuery))
+	b.submit(`form[action$="/aside"] button`)
+	b.text("aguardando")
+	b.submit(`a[href*="record=` + unwelcome + `"]`)
+	b.submit(`button[value=discard]`)
+	b.text("são esquecidos")
+	b.healthy("confirmation")
+	b.accessible("confirmation")
+	b.fits("confirmation")
+	b.submit(`button[name=confirm]`)
+	b.text("Registro descartado.")
+	b.healthy("discarded")
+}
+
 // TestSuggest: fields are proposed with their reasons, chosen, and become a draft.
 func TestSuggest(t *testing.T) {
 	h := newHost(t, hostOptions{})

@@ -30,7 +30,7 @@ func pagesOf(ids map[string]string) map[string]string {
 		"broken integration": "i/" + ids["broken"], "providers": "new", "new": "new/fake", "runs": "runs", "run": "runs/" + ids["run"],
 		"health": "health", "metrics": "metrics", "audit": "audit", "flags": "flags", "webhooks": "webhooks", "delivery": "webhooks/" + ids["delivery"], "outbox": "outbox",
 		"outgoing change": "outbox/item?integration=" + ids["integration"] + "&entity=contacts&id=c1", "conflicts": "conflicts", "mappings": i + "/mappings", "mapping": i + "/mappings/contacts/1",
-		"suggest": i + "/mappings/contacts/suggest", "put aside": i + "/aside", "schedules": "schedules", "schedules of one": "schedules?integration=" + ids["integration"],
+		"suggest": i + "/mappings/contacts/suggest", "put aside": i + "/aside", "refused record": i + "/aside/item?entity=contacts&record=" + unwelcome, "schedules": "schedules", "schedules of one": "schedules?integration=" + ids["integration"],
 		"schedule": "schedules/" + ids["schedule"], "doctor": "doctor", "logs": "logs",
 		"deletions": i + "/deletions", "console": "console?integration=" + ids["integration"], "api": "api", "settings": "settings", "not found": "nothing",
 	}
