@@ -82,19 +82,24 @@ func TestTroubledSource(t *testing.T) {
 	}
 }
 
-// newBare is an admin without a server and a network, for tests in virtual time.
-func newBare(t testing.TB, store enlace.Store, o admin.Options) (*enlace.Service, *admin.Admin) {
-	t.Helper()
+// newService is a service on a store, with the fake provider.
+func newService(store enlace.Store) (*enlace.Service, error) {
 	p := fake.New(fake.Options{})
 	key, err := enlace.ParseKey(enlace.GenerateKey())
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	keys, err := enlace.NewKeyring(key)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	service, err := enlace.New(enlace.Config{Registry: enlace.NewRegistry(p.Adapter()), Store: store, Keys: keys, Transport: p})
+	return enlace.New(enlace.Config{Registry: enlace.NewRegistry(p.Adapter()), Store: store, Keys: keys, Transport: p})
+}
+
+// newBare is an admin without a server and a network, for tests in virtual time.
+func newBare(t testing.TB, store enlace.Store, o admin.Options) (*enlace.Service, *admin.Admin) {
+	t.Helper()
+	service, err := newService(store)
 	if err != nil {
 		t.Fatal(err)
 	}

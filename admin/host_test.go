@@ -102,6 +102,7 @@ func newHost(t *testing.T, o hostOptions) *host {
 	h.client = h.server.Client()
 	h.client.Jar = jar
 	h.base = h.server.URL + "/integrations/"
+	h.client.Transport = conforming{h.client.Transport, t, h.base + "api/v1/"}
 	return h
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -84,6 +85,10 @@ func operation[I, O any](api *api, grant Grants, o huma.Operation, serve func(ct
 	o.Extensions = map[string]any{"x-grant": grant.String()}
 	o.MaxBodyBytes = maxRequestBody
 	o.Middlewares = append(huma.Middlewares{api.middleware(grant, tests)}, o.Middlewares...)
+	o.Errors = append(o.Errors, refusals(o, typeOf[I]())...)
+	if o.Responses == nil {
+		o.Responses = map[string]*huma.Response{}
+	}
 	api.operations = append(api.operations, operationGrant{o.Method, o.Path, grant})
 	huma.Register(api.huma, o, func(ctx context.Context, in *I) (*O, error) {
 		c := callOf(ctx)
@@ -93,6 +98,42 @@ func operation[I, O any](api *api, grant Grants, o huma.Operation, serve func(ct
 		}
 		return out, nil
 	})
+	describeOthers(o, typeOf[I](), typeOf[O]())
+}
+
+// refusals are the statuses with which an operation may refuse, as far as that follows from
+// what it takes. What else an operation refuses with stands in its own declaration.
+func refusals(o huma.Operation, in reflect.Type) []int {
+	statuses := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable}
+	if in.NumField() > 0 {
+		statuses = append(statuses, http.StatusBadRequest)
+	}
+	if strings.Contains(o.Path, "{") {
+		statuses = append(statuses, http.StatusNotFound)
+	}
+	if o.Method != http.MethodGet {
+		statuses = append(statuses, http.StatusConflict, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+		if _, versioned := in.FieldByName("IfMatch"); versioned {
+			statuses = append(statuses, http.StatusPreconditionFailed, http.StatusPreconditionRequired)
+		}
+		if _, body := in.FieldByName("Body"); body || o.Method == http.MethodPost {
+			statuses = append(statuses, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge)
+		}
+	}
+	return statuses
+}
+
+// describeOthers adds the statuses beside the usual one: 304 to who has read this already,
+// and 202 where a run goes on.
+func describeOthers(o huma.Operation, in, out reflect.Type) {
+	if _, ok := in.FieldByName("IfNoneMatch"); ok {
+		o.Responses["304"] = &huma.Response{Description: http.StatusText(http.StatusNotModified)}
+	}
+	if out == typeOf[runAnswer]() && o.Method == http.MethodPost {
+		goesOn := *o.Responses["200"]
+		goesOn.Description = "It goes on: Location says where to look for it"
+		o.Responses["202"] = &goesOn
+	}
 }
 
 // refused makes an error one of ours, and logs our own faults.

@@ -193,12 +193,12 @@ func (api *api) mappingOperations() {
 	}
 	operation(api, GrantTest, huma.Operation{Method: "POST", Path: version + "/shadow", OperationID: "shadowMapping", Summary: "Show what activating a version would change", Tags: tags,
 		Description: "Reads records from the provider and writes nothing. Samples are masked."},
-		func(ctx context.Context, c *call, in *mappingPath) (*struct{ Body mapping.ShadowReport }, error) {
+		func(ctx context.Context, c *call, in *mappingPath) (*struct{ Body shadowBody }, error) {
 			report, err := api.shadowReport(ctx, key(c, in.ID, in.Entity, in.Number))
 			if err != nil {
 				return nil, err
 			}
-			return &struct{ Body mapping.ShadowReport }{report}, nil
+			return &struct{ Body shadowBody }{shadowBody(report)}, nil
 		})
 	type suggestInput struct {
 		ID     string `path:"id" maxLength:"64"`

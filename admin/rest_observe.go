@@ -32,6 +32,9 @@ func (api *api) instead(serve func(w http.ResponseWriter, r *http.Request, c *ca
 	}}
 }
 
+// textMedia describes an answer that is not JSON.
+func textMedia() *huma.MediaType { return &huma.MediaType{Schema: &huma.Schema{Type: "string"}} }
+
 // accepts says whether the caller takes one of the kinds; without a header it takes all.
 func accepts(r *http.Request, kinds ...string) bool {
 	header := strings.Join(r.Header.Values("Accept"), ",")
@@ -85,8 +88,7 @@ func (api *api) auditOperations() {
 		To     string `query:"to" maxLength:"10"`
 	}
 	operation(api, GrantViewAudit, huma.Operation{Method: "GET", Path: "/audit/export", OperationID: "exportAudit", Summary: "The audit trail as a file", Tags: tags,
-		Responses: map[string]*huma.Response{"200": {Description: "The entries", Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: "string"}},
-			"application/jsonl": {Schema: &huma.Schema{Type: "string"}}}}}},
+		Responses: map[string]*huma.Response{"200": {Description: "The entries", Content: map[string]*huma.MediaType{"text/csv": textMedia(), "application/jsonl": textMedia()}}}},
 		func(context.Context, *call, *exportInput) (*huma.StreamResponse, error) {
 			return streamed(api, api.exportAudit), nil
 		})
@@ -164,8 +166,9 @@ func (in logInput) query(c *call) (enlace.LogQuery, func(enlace.LogRecord) bool,
 }
 
 func (api *api) logOperations() {
-	operation(api, GrantViewLogs, huma.Operation{Method: "GET", Path: "/logs", OperationID: "listLogs", Summary: "The last log lines, newest first, or a stream of them", Tags: []string{"logs"},
-		Description: `With "Accept: text/event-stream" it goes on: events "log" with a line as data and its seq as id, and "gap" where lines were lost.`, Middlewares: api.instead(api.followLogs)},
+	responses := map[string]*huma.Response{}
+	operation(api, GrantViewLogs, huma.Operation{Method: "GET", Path: "/logs", OperationID: "listLogs", Summary: "The last log lines, newest first, or a stream of them", Tags: []string{"logs"}, Errors: []int{http.StatusNotFound},
+		Description: `With "Accept: text/event-stream" it goes on: events "log" with a line as data and its seq as id, and "gap" where lines were lost.`, Responses: responses, Middlewares: api.instead(api.followLogs)},
 		func(_ context.Context, c *call, in *logInput) (*listAnswer[logBody], error) {
 			if api.options.Logs == nil {
 				return nil, newProblem(c, "not_found")
@@ -183,6 +186,7 @@ func (api *api) logOperations() {
 			}
 			return listOf(bodies, "", nil), nil
 		})
+	responses["200"].Content["text/event-stream"] = textMedia()
 }
 
 // followedLines bounds how many lines are written at once.
@@ -276,5 +280,17 @@ func (a *Admin) healthProbe(w http.ResponseWriter, r *http.Request, c *call) (bo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	return true, json.NewEncoder(w).Encode(map[string]string{"status": word})
+	return true, json.NewEncoder(w).Encode(probeBody{word})
+}
+
+type probeBody struct {
+	Status string `json:"status" enum:"pass,fail"`
+}
+
+// describeProbes adds what probes are answered to the description of the list.
+func (api *api) describeProbes(responses map[string]*huma.Response) {
+	probe := huma.SchemaFromType(api.huma.OpenAPI().Components.Schemas, typeOf[probeBody]())
+	list := responses["200"].Content["application/json"]
+	responses["200"].Content["application/json"] = &huma.MediaType{Schema: &huma.Schema{OneOf: []*huma.Schema{list.Schema, probe}}}
+	responses["503"].Content["application/json"] = &huma.MediaType{Schema: probe}
 }

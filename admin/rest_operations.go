@@ -96,7 +96,8 @@ func (api *api) operationOperations() {
 		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 		Cursor string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/health", OperationID: "listHealth", Summary: "Health of the integrations", Tags: []string{"health"}, Middlewares: api.instead(api.healthProbe),
+	probes := map[string]*huma.Response{}
+	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/health", OperationID: "listHealth", Summary: "Health of the integrations", Tags: []string{"health"}, Responses: probes, Middlewares: api.instead(api.healthProbe),
 		Description: `With "?probe=live" or "?probe=ready" it says of the process in one word whether it is there, and whether it can read its store: 200 or 503.`},
 		func(ctx context.Context, c *call, in *healthList) (*listAnswer[healthBody], error) {
 			list, next, err := api.service.HealthList(ctx, enlace.HealthQuery{Tenant: c.access.Tenant, Status: enlace.HealthStatus(in.Status), Cursor: in.Cursor, Limit: in.Limit})
@@ -109,6 +110,7 @@ func (api *api) operationOperations() {
 			}
 			return listOf(bodies, next, map[string][]string{}), nil
 		})
+	api.describeProbes(probes)
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/health", OperationID: "getHealth", Summary: "Health of an integration", Tags: []string{"health"}},
 		func(ctx context.Context, c *call, in *idInput) (*struct{ Body healthBody }, error) {
 			h, err := api.service.Health(ctx, c.integrationRef(in.ID))
@@ -124,7 +126,9 @@ func (api *api) operationOperations() {
 		Integration string `query:"integration" maxLength:"64"`
 		Provider    string `query:"provider" maxLength:"64"`
 	}
-	operation(api, GrantViewMetrics, huma.Operation{Method: "GET", Path: "/metrics", OperationID: "getMetrics", Summary: "Metrics of a range", Tags: []string{"metrics"}, Middlewares: api.instead(api.otherMetrics),
+	metrics := map[string]*huma.Response{}
+	operation(api, GrantViewMetrics, huma.Operation{Method: "GET", Path: "/metrics", OperationID: "getMetrics", Summary: "Metrics of a range", Tags: []string{"metrics"}, Responses: metrics,
+		Errors: []int{http.StatusNotAcceptable}, Middlewares: api.instead(api.otherMetrics),
 		Description: `With "Accept: text/csv" the same as a file. "Accept: text/plain" answers in Prometheus's format with what this process has done since it began, for all tenants together; it needs the grant "diagnose".`},
 		func(ctx context.Context, c *call, in *metricsInput) (*struct{ Body metricsBody }, error) {
 			query, _ := metricsQuery(c, func(name string) string {
@@ -145,6 +149,7 @@ func (api *api) operationOperations() {
 			}
 			return &struct{ Body metricsBody }{body}, nil
 		})
+	metrics["200"].Content["text/csv"], metrics["200"].Content["text/plain"] = textMedia(), textMedia()
 
 	type auditInput struct {
 		Actor       string `query:"actor" maxLength:"200"`

@@ -111,7 +111,7 @@ func (api *api) deadLetterOperations() {
 			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "integration": {in.Integration}, "entity": {in.Entity}, "state": {in.State}}), nil
 		})
 	const item = "/dead-letters/item"
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: item, OperationID: "getDeadLetter", Summary: "Get one change with its data", Tags: tags},
+	operation(api, GrantView, huma.Operation{Method: "GET", Path: item, OperationID: "getDeadLetter", Summary: "Get one change with its data", Tags: tags, Errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, c *call, in *letterInput) (*letterAnswer, error) {
 			l, err := api.service.DeadLetter(ctx, in.key(c))
 			if err != nil {
@@ -128,7 +128,7 @@ func (api *api) deadLetterOperations() {
 			Data json.RawMessage `json:"data" doc:"An object of the provider's fields"`
 		}
 	}
-	operation(api, GrantSync, huma.Operation{Method: "PUT", Path: item, OperationID: "editDeadLetter", Summary: "Replace the data of a change; it is not sent by that", Tags: tags, Metadata: local},
+	operation(api, GrantSync, huma.Operation{Method: "PUT", Path: item, OperationID: "editDeadLetter", Summary: "Replace the data of a change; it is not sent by that", Tags: tags, Metadata: local, Errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, c *call, in *editLetterInput) (*letterAnswer, error) {
 			version, err := versionOf(c, in.IfMatch)
 			if err != nil {
@@ -148,7 +148,7 @@ func (api *api) deadLetterOperations() {
 		{"DELETE", item, "discardDeadLetter", "Give a change up", api.service.Discard},
 	} {
 		operation(api, GrantSync, huma.Operation{Method: change.method, Path: change.path, OperationID: change.id, Summary: change.summary, Tags: tags, Metadata: local,
-			DefaultStatus: http.StatusNoContent},
+			DefaultStatus: http.StatusNoContent, Errors: []int{http.StatusNotFound}},
 			func(ctx context.Context, c *call, in *letterInput) (*struct{}, error) {
 				version, err := versionOf(c, in.IfMatch)
 				if err != nil {
@@ -168,13 +168,17 @@ func (api *api) conflictOperations() {
 		Cursor      string `query:"cursor" maxLength:"500"`
 	}
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/conflicts", OperationID: "listConflicts", Summary: "Records that both sides have changed", Tags: tags},
-		func(ctx context.Context, c *call, in *listInput) (*listAnswer[enlace.Conflict], error) {
+		func(ctx context.Context, c *call, in *listInput) (*listAnswer[conflictBody], error) {
 			list, next, err := api.service.Conflicts(ctx, enlace.ConflictQuery{Tenant: c.access.Tenant, Integration: in.Integration, State: enlace.ConflictState(in.State),
 				Cursor: in.Cursor, Limit: in.Limit})
 			if err != nil {
 				return nil, cursorProblem(c, in.Cursor, err)
 			}
-			return listOf(list, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "integration": {in.Integration}, "state": {in.State}}), nil
+			var bodies []conflictBody
+			for _, conflict := range list {
+				bodies = append(bodies, conflictBodyOf(conflict))
+			}
+			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "integration": {in.Integration}, "state": {in.State}}), nil
 		})
 	type resolveInput struct {
 		ID   string `path:"id" maxLength:"64"`
@@ -186,12 +190,12 @@ func (api *api) conflictOperations() {
 		}
 	}
 	operation(api, GrantSync, huma.Operation{Method: "POST", Path: "/conflicts/{id}/resolve", OperationID: "resolveConflict", Summary: "Decide a conflict", Tags: tags, Metadata: local},
-		func(ctx context.Context, c *call, in *resolveInput) (*struct{ Body enlace.Conflict }, error) {
+		func(ctx context.Context, c *call, in *resolveInput) (*struct{ Body conflictBody }, error) {
 			decided, err := api.service.ResolveConflict(ctx, c.integrationRef(in.Body.IntegrationID), in.ID, in.Body.Version, enlace.ConflictPolicy(in.Body.Side), in.Body.Values)
 			if err != nil {
 				return nil, err
 			}
-			return &struct{ Body enlace.Conflict }{decided}, nil
+			return &struct{ Body conflictBody }{conflictBodyOf(decided)}, nil
 		})
 }
 
@@ -292,7 +296,7 @@ func (api *api) recordOperations() {
 		Cursor string `query:"cursor" maxLength:"500"`
 	}
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/missed", OperationID: "listMissedRecords", Summary: "Changes that no webhook delivery told of", Tags: tags},
-		func(ctx context.Context, c *call, in *missedInput) (*listAnswer[enlace.MissedRecord], error) {
+		func(ctx context.Context, c *call, in *missedInput) (*listAnswer[missedBody], error) {
 			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
 			if err != nil {
 				return nil, err
@@ -301,7 +305,11 @@ func (api *api) recordOperations() {
 			if err != nil {
 				return nil, cursorProblem(c, in.Cursor, err)
 			}
-			return listOf(list, next, url.Values{"limit": {strconv.Itoa(in.Limit)}}), nil
+			var bodies []missedBody
+			for _, m := range list {
+				bodies = append(bodies, missedBodyOf(m))
+			}
+			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}}), nil
 		})
 }
 
@@ -309,12 +317,12 @@ func (api *api) recordOperations() {
 func (api *api) deliveryOperations() {
 	tags := []string{"webhooks"}
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/webhooks/deliveries/{id}", OperationID: "getDelivery", Summary: "Look at a delivery, without its secrets", Tags: tags},
-		func(ctx context.Context, c *call, in *idInput) (*struct{ Body enlace.InspectedDelivery }, error) {
+		func(ctx context.Context, c *call, in *idInput) (*struct{ Body inspectedBody }, error) {
 			d, err := api.service.InspectDelivery(ctx, c.access.Tenant, in.ID)
 			if err != nil {
 				return nil, err
 			}
-			return &struct{ Body enlace.InspectedDelivery }{d}, nil
+			return &struct{ Body inspectedBody }{inspectedBodyOf(d)}, nil
 		})
 	type editDeliveryInput struct {
 		ID   string `path:"id" maxLength:"64"`
@@ -324,7 +332,7 @@ func (api *api) deliveryOperations() {
 		}
 	}
 	operation(api, GrantReplay, huma.Operation{Method: "PUT", Path: "/webhooks/deliveries/{id}/body", OperationID: "editDelivery", Summary: "Replace the body of a delivery", Tags: tags,
-		DefaultStatus: http.StatusNoContent, Description: "A body that holds masked values cannot be edited: what was not seen would be lost."},
+		DefaultStatus: http.StatusNoContent, Errors: []int{http.StatusPreconditionFailed}, Description: "A body that holds masked values cannot be edited: what was not seen would be lost."},
 		func(ctx context.Context, c *call, in *editDeliveryInput) (*struct{}, error) {
 			return nil, api.editDelivery(ctx, c, in.ID, in.Body.Was, in.Body.Body)
 		})

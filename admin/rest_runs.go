@@ -50,7 +50,7 @@ func (api *api) runControlOperations() {
 			if v == nil {
 				return nil, newProblem(c, "not_found")
 			}
-			return &struct{ Body undoBody }{undoBody{v.Ended, v.Undone, v.NotUndone, v.Kind}}, nil
+			return &struct{ Body undoBody }{undoBody{v.Ended, v.Undone, differenceBodies(v.NotUndone), v.Kind}}, nil
 		})
 	api.planOperations()
 }
@@ -60,14 +60,14 @@ type locationAnswer struct {
 }
 
 type undoBody struct {
-	Ended     bool                `json:"ended"`
-	Undone    int                 `json:"undone" doc:"Writes that were taken back"`
-	NotUndone []enlace.Difference `json:"notUndone" doc:"And those that were not, each with its reason"`
-	Code      string              `json:"code,omitempty" doc:"Kind of what ended it early"`
+	Ended     bool             `json:"ended"`
+	Undone    int              `json:"undone" doc:"Writes that were taken back"`
+	NotUndone []differenceBody `json:"notUndone" doc:"And those that were not, each with its reason"`
+	Code      string           `json:"code,omitempty" doc:"Kind of what ended it early"`
 }
 
 func eventStream() map[string]*huma.Response {
-	return map[string]*huma.Response{"200": {Description: "Events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}}}
+	return map[string]*huma.Response{"200": {Description: "Events", Content: map[string]*huma.MediaType{"text/event-stream": textMedia()}}}
 }
 
 // streamed is an answer that serve writes itself.
@@ -143,13 +143,13 @@ type logLine struct {
 }
 
 type planBody struct {
-	ID            string       `json:"id"`
-	IntegrationID string       `json:"integrationId"`
-	State         string       `json:"state" enum:"running,ready,failed"`
-	MadeAt        time.Time    `json:"madeAt"`
-	Plan          *enlace.Plan `json:"plan,omitempty" doc:"What would be written, with the fields that change"`
-	RunID         string       `json:"runId,omitempty" doc:"That has applied it"`
-	Problem       *runProblem  `json:"problem,omitempty"`
+	ID            string        `json:"id"`
+	IntegrationID string        `json:"integrationId"`
+	State         string        `json:"state" enum:"running,ready,failed"`
+	MadeAt        time.Time     `json:"madeAt"`
+	Plan          *pushPlanBody `json:"plan,omitempty" doc:"What would be written, with the fields that change"`
+	RunID         string        `json:"runId,omitempty" doc:"That has applied it"`
+	Problem       *runProblem   `json:"problem,omitempty"`
 }
 
 type planAnswer struct {
@@ -162,7 +162,7 @@ func (api *api) planAnswer(c *call, job *planJob) *planAnswer {
 	t := translator(c.Language)
 	job.mu.Lock()
 	defer job.mu.Unlock()
-	b := planBody{ID: job.id, IntegrationID: job.ref.ID, State: "running", MadeAt: job.made.UTC(), Plan: job.plan, RunID: job.run}
+	b := planBody{ID: job.id, IntegrationID: job.ref.ID, State: "running", MadeAt: job.made.UTC(), Plan: pushPlanBodyOf(job.plan), RunID: job.run}
 	switch {
 	case job.err != nil:
 		kind := enlace.KindLabel(job.err)

@@ -37,22 +37,28 @@ func (in scheduleInput) schedule(s enlace.Schedule) enlace.Schedule {
 
 // scheduleBody is a schedule as the API shows it.
 type scheduleBody struct {
-	ID string `json:"id"`
-	scheduleInput
-	NextAt     *time.Time `json:"nextAt,omitempty" doc:"Of the next run; missing while it is paused"`
-	LastRunID  string     `json:"lastRunId,omitempty"`
-	LastAt     *time.Time `json:"lastAt,omitempty"`
-	LastSkip   string     `json:"lastSkip,omitempty" doc:"Why the last time passed without a run: late, running, paused, or the kind of a failure"`
-	SkipReason string     `json:"skipReason,omitempty" doc:"The same in words"`
-	Version    int64      `json:"version"`
-	UpdatedAt  time.Time  `json:"updatedAt"`
+	ID            string     `json:"id"`
+	IntegrationID string     `json:"integrationId"`
+	Spec          string     `json:"spec"`
+	Zone          string     `json:"zone,omitempty"`
+	Entities      []string   `json:"entities,omitempty"`
+	Full          bool       `json:"full,omitempty"`
+	JitterSeconds int        `json:"jitterSeconds,omitempty"`
+	CatchUp       string     `json:"catchUp" enum:"once,skip"`
+	Paused        bool       `json:"paused"`
+	NextAt        *time.Time `json:"nextAt,omitempty" doc:"Of the next run; missing while it is paused"`
+	LastRunID     string     `json:"lastRunId,omitempty"`
+	LastAt        *time.Time `json:"lastAt,omitempty"`
+	LastSkip      string     `json:"lastSkip,omitempty" doc:"Why the last time passed without a run: late, running, paused, or the kind of a failure"`
+	SkipReason    string     `json:"skipReason,omitempty" doc:"The same in words"`
+	Version       int64      `json:"version"`
+	UpdatedAt     time.Time  `json:"updatedAt"`
 }
 
 func scheduleBodyOf(t translator, s enlace.Schedule) scheduleBody {
 	row := newScheduleRow(t, s, nil)
 	b := scheduleBody{ID: s.ID, LastRunID: s.LastRun, LastAt: optionalTime(s.LastAt), LastSkip: s.LastSkip, SkipReason: row.Skipped, Version: s.Version, UpdatedAt: s.UpdatedAt.UTC(),
-		scheduleInput: scheduleInput{IntegrationID: s.Ref.ID, Spec: s.Spec, Zone: s.Zone, Entities: s.Options.Entities, Full: s.Options.Full, JitterSeconds: int(s.Jitter / time.Second),
-			CatchUp: "once", Paused: s.Paused}}
+		IntegrationID: s.Ref.ID, Spec: s.Spec, Zone: s.Zone, Entities: s.Options.Entities, Full: s.Options.Full, JitterSeconds: int(s.Jitter / time.Second), CatchUp: "once", Paused: s.Paused}
 	if s.CatchUp == enlace.CatchUpSkip {
 		b.CatchUp = "skip"
 	}
@@ -99,7 +105,7 @@ func (api *api) scheduleOperations() {
 			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "integration": {in.Integration}}), nil
 		})
 	operation(api, GrantSync, huma.Operation{Method: "POST", Path: "/schedules", OperationID: "createSchedule", Summary: "Start runs again and again", Tags: tags, Metadata: local,
-		DefaultStatus: http.StatusCreated},
+		DefaultStatus: http.StatusCreated, Errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, c *call, in *struct{ Body scheduleInput }) (*scheduleAnswer, error) {
 			saved, err := api.service.SaveSchedule(ctx, in.Body.schedule(enlace.Schedule{Ref: c.integrationRef(in.Body.IntegrationID)}))
 			if err != nil {

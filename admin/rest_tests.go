@@ -22,7 +22,7 @@ type runBody struct {
 	Kind          string              `json:"kind" enum:"health,auth,sync,validate,webhook.inbound,webhook.outbound"`
 	IntegrationID string              `json:"integrationId,omitempty"`
 	Provider      string              `json:"provider"`
-	State         string              `json:"state" enum:"queued,running,succeeded,failed,canceled,timed_out"`
+	State         string              `json:"state" enum:"queued,running,paused,succeeded,failed,canceled,timed_out"`
 	OK            bool                `json:"ok"`
 	DryRun        bool                `json:"dryRun,omitempty"`
 	StartedAt     time.Time           `json:"startedAt"`
@@ -132,15 +132,12 @@ func readBodies(rows []entityRow) map[string]readBody {
 }
 
 // syncStates are the states of the library's runs in the API's words.
-var syncStates = map[string]string{"running": "running", "complete": "succeeded", "partial": "succeeded", "failed": "failed", "canceled": "canceled", "interrupted": "timed_out"}
+var syncStates = map[string]string{"waiting": "queued", "running": "running", "paused": "paused", "complete": "succeeded", "partial": "succeeded", "failed": "failed", "canceled": "canceled", "interrupted": "timed_out"}
 
 func syncBody(run enlace.Run, t translator) runBody {
 	row := newRunRow(run, time.Now())
 	b := runBody{ID: run.ID, Kind: "sync", IntegrationID: run.Ref.ID, Provider: run.Provider, State: syncStates[row.State], DryRun: run.DryRun,
 		StartedAt: run.StartedAt.UTC(), DurationMS: milliseconds(row.Elapsed)}
-	if b.State == "" {
-		b.State = row.State
-	}
 	b.OK = b.State == "succeeded"
 	if !run.FinishedAt.IsZero() {
 		finished := run.FinishedAt.UTC()
@@ -176,7 +173,7 @@ type testInput struct {
 }
 
 func (api *api) testOperations() {
-	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/test", OperationID: "test", Summary: "Test a stored integration, or what is not saved yet", Tags: []string{"tests"},
+	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/test", OperationID: "test", Summary: "Test a stored integration, or what is not saved yet", Tags: []string{"tests"}, Errors: []int{http.StatusNotFound},
 		Description: "A test that finds something wrong is answered 200 with ok: false."},
 		func(ctx context.Context, c *call, in *testInput) (*runAnswer, error) {
 			want := testRequest{kind: in.Body.Kind, integration: in.Body.IntegrationID}
@@ -197,7 +194,7 @@ func (api *api) testOperations() {
 			return api.await(ctx, c, n, in.Prefer)
 		})
 
-	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/webhook", OperationID: "testWebhook", Summary: "Test webhooks: a delivery to an integration, or whether its provider's would arrive", Tags: []string{"tests"},
+	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/webhook", OperationID: "testWebhook", Summary: "Test webhooks: a delivery to an integration, or whether its provider's would arrive", Tags: []string{"tests"}, Errors: []int{http.StatusNotFound},
 		Description: "A test delivery is proved with the stored secret, which nobody gets to see, and taken by the steps of the webhook handler. Unless keep is true it has no effect."},
 		func(ctx context.Context, c *call, in *webhookInput) (*runAnswer, error) {
 			n, err := api.startTest(ctx, c, in.request())
@@ -220,7 +217,7 @@ func (api *api) testOperations() {
 			Secrets       secretValues  `json:"secrets,omitempty"`
 		}
 	}
-	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/validate", OperationID: "validate", Summary: "Check settings and secrets; nothing is stored or called", Tags: []string{"tests"}},
+	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/validate", OperationID: "validate", Summary: "Check settings and secrets; nothing is stored or called", Tags: []string{"tests"}, Errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, c *call, in *validateInput) (*struct{ Body validateBody }, error) {
 			settings, err := in.Body.Config.texts()
 			if err != nil {
@@ -262,7 +259,7 @@ func (api *api) testOperations() {
 			DryRun        *bool     `json:"dryRun,omitempty" doc:"true, the default, reads and writes nothing; false needs the grant sync"`
 		}
 	}
-	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/sync", OperationID: "sync", Summary: "Synchronise, or simulate it", Tags: []string{"runs"}},
+	operation(api, GrantTest, huma.Operation{Method: "POST", Path: "/sync", OperationID: "sync", Summary: "Synchronise, or simulate it", Tags: []string{"runs"}, Errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, c *call, in *syncInput) (*runAnswer, error) {
 			entities := in.Body.Entities
 			if in.Body.Resource != "" {
