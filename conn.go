@@ -142,7 +142,8 @@ func (c *Conn) Send(ctx context.Context, call Call) (Response, error) {
 }
 
 func (c *Conn) send(ctx context.Context, req transport.Request) (transport.Response, error) {
-	if ctx.Value(readingOnlyKey{}) != nil && !reads(req) {
+	if blocked, guarded := ctx.Value(readingOnlyKey{}).(*atomic.Int64); guarded && !reads(req) {
+		blocked.Add(1)
 		return transport.Response{}, &Error{Provider: c.provider, Op: req.Label, Kind: ErrUnsupported, Outcome: OutcomeNotRun,
 			Message: "a dry run makes no request that may write; mark what reads by POST as Idempotent"}
 	}
@@ -158,9 +159,9 @@ func (c *Conn) send(ctx context.Context, req transport.Request) (transport.Respo
 
 type readingOnlyKey struct{}
 
-// readingOnly makes a context in which requests that may write are refused.
-func readingOnly(ctx context.Context) context.Context {
-	return context.WithValue(ctx, readingOnlyKey{}, true)
+// readingOnly makes a context in which requests that may write are refused, and counted.
+func readingOnly(ctx context.Context, blocked *atomic.Int64) context.Context {
+	return context.WithValue(ctx, readingOnlyKey{}, blocked)
 }
 
 // reads says whether a request is a read, as far as its adapter tells.

@@ -126,6 +126,33 @@ func ExampleService_CancelRun() {
 	// 1 run <nil>
 }
 
+// A dry run tells what a run would do with each record, and field by field what would
+// change, without giving anything to the sink.
+func ExampleSyncOptions_preview() {
+	ctx := context.Background()
+	service, crm, ref, _ := newPushService()
+	crm.Put("contacts", "1", map[string]any{"name": "Ana"})
+	sink := enlace.SinkFunc(func(context.Context, enlace.Batch) (enlace.Changes, error) { return enlace.Changes{}, nil })
+	if _, err := service.Sync(ctx, ref, enlace.SyncOptions{Entities: []string{"contacts"}, Sink: sink, Keep: true}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	crm.Put("contacts", "1", map[string]any{"name": "Ana Souza"})
+	crm.Put("contacts", "2", map[string]any{"name": "Bia"})
+	_, err := service.Sync(ctx, ref, enlace.SyncOptions{Entities: []string{"contacts"}, DryRun: true, Preview: func(r enlace.RecordPreview) {
+		for _, f := range r.Fields {
+			if f.Name == "name" {
+				fmt.Printf("%s %s: %s → %s\n", r.Action, r.RecordID, f.Before, f.After)
+			}
+		}
+	}})
+	fmt.Println(err)
+	// Output:
+	// update 1: "Ana" → "Ana Souza"
+	// create 2:  → "Bia"
+	// <nil>
+}
+
 // A record that the host cannot store is put aside, and the others go on. A person looks,
 // corrects it and has it tried again.
 func ExampleService_EditRefusedRecord() {

@@ -66,6 +66,10 @@ const (
 	PlanDelete   PlanAction = "delete"
 	PlanSkip     PlanAction = "skip"     // nothing to write; see Reason
 	PlanConflict PlanAction = "conflict" // both sides have changed it, and nobody has decided
+	// PlanUnchanged and PlanRefused are of a RecordPreview only: the host has the record as
+	// it is, or the mapping refuses it.
+	PlanUnchanged PlanAction = "unchanged"
+	PlanRefused   PlanAction = "refused"
 )
 
 // Count returns how many items have the action.
@@ -142,8 +146,13 @@ func (it *pushed) fieldChanges() []FieldChange {
 	default:
 		return nil
 	}
+	return differences(after, before, after)
+}
+
+// differences are the fields of names that have other values after than before.
+func differences(names, before, after fieldSet) []FieldChange {
 	var changes []FieldChange
-	for _, name := range slices.Sorted(maps.Keys(after)) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if b, a := before.value(name), after.value(name); !sameJSON(a, b) {
 			changes = append(changes, FieldChange{Name: name, Before: b, After: a})
 		}

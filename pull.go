@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type entityPull struct {
 	nothing    bool      // was known of the entity when the run began; then a page is taken for new at first
 	delivered  time.Time // since when webhooks tell of changes too; zero if they do not
 	result     EntityResult
+	blocked    atomic.Int64 // requests that a dry run has not let through
 }
 
 func newEntityPull(r *run, entity string) *entityPull {
@@ -116,7 +118,8 @@ func (p *entityPull) pullFrom(ctx context.Context, start Cursor) error {
 		lane = LaneBackfill
 	}
 	if o.DryRun {
-		ctx = readingOnly(ctx)
+		ctx = readingOnly(ctx, &p.blocked)
+		defer func() { p.result.Blocked = int(p.blocked.Load()) }()
 	}
 	for page, err := range p.run.conn.pages(WithLane(ctx, lane), req) {
 		if err != nil {
@@ -174,6 +177,11 @@ func (p *entityPull) acceptPage(ctx context.Context, page Page, cut bool) error 
 		batch, err := p.track(ctx, page.Records)
 		if err != nil {
 			return err
+		}
+		if r.options.Preview != nil {
+			if err := p.preview(ctx, page.Records, batch); err != nil {
+				return err
+			}
 		}
 		p.accepted(batch, Changes{}, nil)
 	} else {

@@ -160,9 +160,9 @@ func (s *Service) StartSync(ctx context.Context, ref Ref, o SyncOptions) (Run, e
 
 // prepareQueued makes a run that waits for Service.Run. Nothing is saved yet.
 func (s *Service) prepareQueued(ctx context.Context, ref Ref, o SyncOptions) (*run, error) {
-	if o.DryRun || o.Sink != nil || o.Progress != nil {
+	if o.DryRun || o.Sink != nil || o.Progress != nil || o.Preview != nil {
 		return nil, &ValidationError{Faults: []Fault{{Field: "options", Problem: "not possible for a run in the background",
-			Allowed: "no DryRun, Sink and Progress"}}}
+			Allowed: "no DryRun, Sink, Progress and Preview"}}}
 	}
 	r, err := s.prepareRun(ctx, ref, o)
 	if err == nil {

@@ -47,6 +47,9 @@ type SyncOptions struct {
 	// sends something while it reads that is no read ([Call.Idempotent]) is refused it.
 	// A push writes nothing anywhere, and the result has a Plan of what it would write.
 	DryRun bool `json:"dry_run,omitempty"`
+	// Preview is called in a dry run that pulls, for each record that was read, with what a
+	// run would do with it; in the goroutine of Sync, page by page. nil is not.
+	Preview func(RecordPreview) `json:"-"`
 	// Untracked keeps no state of single records: the sink gets what has not changed
 	// too, and deletions that the provider does not tell are not found.
 	Untracked bool `json:"untracked,omitempty"`
@@ -168,6 +171,8 @@ type EntityResult struct {
 	Unchanged int `json:"unchanged"`
 	Skipped   int `json:"skipped,omitempty"` // left out by a rule of the mapping
 	Refused   int `json:"refused,omitempty"` // put aside, now or earlier; see RefusedRecords
+	// Blocked is how many requests a dry run did not let through: they might write.
+	Blocked int `json:"blocked,omitempty"`
 	// Missing is how many records have disappeared and wait for ApproveDeletions.
 	Missing    int           `json:"missing,omitempty"`
 	Pages      int           `json:"pages"`
@@ -391,7 +396,7 @@ func (r *run) pullEntity(ctx context.Context, entity string) (EntityResult, erro
 
 // plain is what of the options can be stored.
 func (o SyncOptions) plain() SyncOptions {
-	o.Sink, o.Source, o.Progress, o.Resolve = nil, nil, nil, nil
+	o.Sink, o.Source, o.Progress, o.Resolve, o.Preview = nil, nil, nil, nil, nil
 	return o
 }
 

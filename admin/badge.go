@@ -66,6 +66,10 @@ var looks = map[string]map[string]look{
 		"ready": {"good", "check"}, "create": {"good", "plus"}, "update": {"busy", "sync"}, "delete": {"bad", "cross"}, "skip": {"quiet", "dash"},
 		"conflict": {"warn", "warn"},
 	},
+	"preview": {
+		"create": {"good", "plus"}, "update": {"busy", "sync"}, "delete": {"bad", "cross"}, "unchanged": {"quiet", "check"}, "skip": {"quiet", "dash"},
+		"conflict": {"warn", "warn"}, "refused": {"bad", "warn"},
+	},
 	"outbox":   {"dead": {"bad", "cross"}, "in_doubt": {"warn", "warn"}, "failing": {"warn", "clock"}, "queued": {"busy", "clock"}},
 	"refused":  {"waiting": {"busy", "clock"}, "dead": {"bad", "cross"}},
 	"schedule": {"active": {"good", "clock"}, "paused": {"warn", "pause"}},

@@ -50,6 +50,7 @@ type test struct {
 	failure  string // KindLabel
 	message  string // of the failure, redacted
 	entity   []entityRow
+	preview  *preview              // of a simulation; not changed once it is here
 	report   *enlace.WebhookReport // of a test of webhooks
 	account  enlace.ConnectionAccount
 }
@@ -251,29 +252,6 @@ func (a *Admin) testConnection(ctx context.Context, n *test, t enlace.Connection
 	return err
 }
 
-// simulate reads as a sync does and gives nothing to the sink: no checkpoint moves
-// and nothing is written.
-func (a *Admin) simulate(ctx context.Context, n *test) error {
-	result, err := a.service.Sync(ctx, n.integration.Ref, enlace.SyncOptions{Entities: n.entities, Limit: n.limit, DryRun: true, Full: true,
-		Progress: func(p enlace.Progress) {
-			n.log("info", p.Entity+": page "+english1.number(p.Pages)+", "+english1.number(p.Read)+" records")
-			a.tellTest(n)
-		}})
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for name, r := range result.Entities {
-		n.entity = append(n.entity, entityRow{name, r})
-		state := "ok"
-		if r.Kind != "" {
-			state = "failed"
-		}
-		n.steps = append(n.steps, testStep{Name: name, State: state, Kind: r.Kind, Detail: english1.number(r.Read)})
-	}
-	slices.SortFunc(n.entity, func(a, b entityRow) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(n.steps, func(a, b testStep) int { return strings.Compare(a.Name, b.Name) })
-	return err
-}
-
 const english1 = translator(english) // log lines are not translated
 
 func (n *test) step(name string, try func() (string, error)) error {
@@ -340,7 +318,9 @@ type testView struct {
 	Lines                    []testLine
 	Requests                 []requestTiming
 	Entities                 []entityRow
+	Preview                  *preview
 	Limit                    int
+	Asked                    []string // entities of a simulation; empty is all
 	Webhook                  enlace.WebhookTest
 	Report                   *enlace.WebhookReport
 	Account                  enlace.ConnectionAccount
@@ -352,7 +332,7 @@ func (n *test) view() testView {
 	defer n.mu.Unlock()
 	v := testView{ID: n.id, Kind: n.kind, Provider: n.provider, User: n.user, Integration: n.integration.ID, Name: cmp.Or(n.integration.Name, n.provider),
 		State: n.state, Verdict: n.verdict, Failure: n.failure, Message: n.message, Started: n.started, Finished: n.finished,
-		Steps: slices.Clone(n.steps), Lines: slices.Clone(n.lines), Requests: slices.Clone(n.requests), Entities: slices.Clone(n.entity), Limit: n.limit,
+		Steps: slices.Clone(n.steps), Lines: slices.Clone(n.lines), Requests: slices.Clone(n.requests), Entities: slices.Clone(n.entity), Preview: n.preview, Limit: n.limit, Asked: n.entities,
 		Webhook: n.webhook, Report: n.report, Account: n.account, Running: n.state == "running"}
 	v.Webhook.Body = "" // what somebody has pasted may hold anything; the report has it redacted
 	if n.report != nil && n.webhook.Body != "" {
@@ -378,6 +358,9 @@ func curlBody(v testView) string {
 	switch v.Kind {
 	case "sync":
 		body["limit"] = v.Limit
+		if len(v.Asked) > 0 {
+			body["entities"] = v.Asked
+		}
 	case "health", "auth":
 		body["kind"] = v.Kind
 	case "webhook.inbound", "webhook.outbound":

@@ -31,6 +31,7 @@ type runBody struct {
 	Steps         []stepBody          `json:"steps,omitempty"`
 	Requests      []requestBody       `json:"requests,omitempty"`
 	Entities      map[string]readBody `json:"entities,omitempty"`
+	Preview       *previewBody        `json:"preview,omitempty" doc:"Of a simulation: what a sync would do with the records"`
 	Webhook       *webhookBody        `json:"webhook,omitempty"`
 	Account       *accountBody        `json:"account,omitempty"`
 	Problem       *runProblem         `json:"problem,omitempty"`
@@ -109,7 +110,7 @@ func (v testView) body(t translator) runBody {
 		}
 		b.Requests = append(b.Requests, requestBody{r.Op, r.Method, r.Status, r.Attempt, milliseconds(r.Total), timing})
 	}
-	b.Entities = readBodies(v.Entities)
+	b.Entities, b.Preview = readBodies(v.Entities), previewBodyOf(v.Preview, false)
 	b.Webhook, b.Account = webhookBodyOf(v.Report), accountBodyOf(v.Account)
 	if v.State == "failed" {
 		b.Problem = v.failedStep(t)
@@ -117,6 +118,13 @@ func (v testView) body(t translator) runBody {
 	if v.Failure != "" {
 		b.Problem = &runProblem{v.Failure, t.optional("kind."+v.Failure, v.Failure), v.Message}
 	}
+	return b
+}
+
+// whole is body with the records that a simulation has found, for whoever may test.
+func (v testView) whole(c *call) runBody {
+	b := v.body(translator(c.Language))
+	b.Preview = previewBodyOf(v.Preview, c.may(GrantTest))
 	return b
 }
 
@@ -312,7 +320,7 @@ func (api *api) await(ctx context.Context, c *call, n *test, prefer string) (*ru
 	deadline := time.Now().Add(syncWait)
 	for !strings.Contains(prefer, "respond-async") && n.running() && time.Now().Before(deadline) && pause(ctx, 20*time.Millisecond) {
 	}
-	out := &runAnswer{Status: http.StatusOK, Body: n.view().body(translator(c.Language))}
+	out := &runAnswer{Status: http.StatusOK, Body: n.view().whole(c)}
 	if out.Body.State == "running" {
 		out.Status, out.Location = http.StatusAccepted, "runs/"+n.id
 	}
@@ -372,7 +380,7 @@ func (api *api) runOperations() {
 		func(ctx context.Context, c *call, in *idInput) (*runAnswer, error) {
 			t := translator(c.Language)
 			if n, ok := api.tests.find(c.access.Tenant, in.ID); ok {
-				return &runAnswer{Status: http.StatusOK, Body: n.view().body(t)}, nil
+				return &runAnswer{Status: http.StatusOK, Body: n.view().whole(c)}, nil
 			}
 			run, err := api.service.SyncRun(ctx, c.access.Tenant, in.ID)
 			if err != nil {
