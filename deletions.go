@@ -64,13 +64,27 @@ func (p *entityPull) sweep(ctx context.Context) error {
 	if p.began.IsZero() || !p.sweeps() {
 		return nil
 	}
-	store, unseen := p.run.service.store, RecordQuery{Ref: p.run.integration.Ref, Entity: p.entity, Presence: RecordPresent}
-	known, err := store.CountRecordStates(ctx, unseen)
+	unseen := RecordQuery{Ref: p.run.integration.Ref, Entity: p.entity, Presence: RecordPresent, SeenBefore: p.began}
+	missing, err := p.run.service.store.CountRecordStates(ctx, unseen)
 	if err != nil {
 		return wrap("count records", ErrStore, err)
 	}
-	unseen.SeenBefore = p.began
-	missing, err := store.CountRecordStates(ctx, unseen)
+	if missing > 0 {
+		if err := p.sweepMissing(ctx, unseen, missing); err != nil {
+			return err
+		}
+	}
+	next := p.checkpoint
+	next.Began = time.Time{}
+	return p.accept(ctx, nil, &next)
+}
+
+// sweepMissing deletes the records that match unseen, or has them wait if they are
+// too many of those that are known.
+func (p *entityPull) sweepMissing(ctx context.Context, unseen RecordQuery, missing int) error {
+	all := unseen
+	all.SeenBefore = time.Time{}
+	known, err := p.run.service.store.CountRecordStates(ctx, all)
 	if err != nil {
 		return wrap("count records", ErrStore, err)
 	}
@@ -78,12 +92,7 @@ func (p *entityPull) sweep(ctx context.Context) error {
 	if missing > p.run.options.Deletions.allowed(known) {
 		remove = p.quarantine
 	}
-	if err := p.each(ctx, unseen, remove); err != nil {
-		return err
-	}
-	next := p.checkpoint
-	next.Began = time.Time{}
-	return p.accept(ctx, nil, &next)
+	return p.each(ctx, unseen, remove)
 }
 
 // each calls do with the states that match q, a page at a time. do changes them so
