@@ -231,6 +231,7 @@ func (p *entityPull) track(ctx context.Context, records []Record) (*tracked, err
 		}
 	}
 	saved := make(map[string]bool, len(changed))
+	batch.states = make([]RecordState, 0, len(changed))
 	for _, state := range changed {
 		if !saved[state.ID] { // a page may hold a record twice
 			saved[state.ID] = true
