@@ -271,37 +271,32 @@ func (b *Budget) Report(used time.Duration, resetAt time.Time) {
 // ErrDisabled, ErrUnknownProvider, ErrNoCredential, ErrKey, ErrBlocked,
 // ErrInvalid, ErrStore.
 func (s *Service) Conn(ctx context.Context, ref Ref) (*Conn, error) {
-	in, err := s.Get(ctx, ref)
+	a, err := s.account(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	return s.open(ctx, in)
+	return s.connect(ctx, a)
 }
 
+// open is Conn for an integration that was read just now.
 func (s *Service) open(ctx context.Context, in Integration) (*Conn, error) {
-	if !in.Enabled {
-		return nil, &Error{Provider: in.Provider, Op: "open", Kind: ErrDisabled, Outcome: OutcomeNotRun}
-	}
-	if err := s.checkFlag(ctx, FlagIntegrations, FlagTarget{Tenant: in.Tenant, Provider: in.Provider, Integration: in.ID}); err != nil {
-		return nil, err
-	}
-	adapter, err := s.config.Registry.Lookup(in.Provider)
+	a, err := s.accountOf(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	cred, err := s.safe.Get(ctx, place(in))
-	if err != nil {
-		return nil, err
-	}
-	if adapter.Describe().AlternativeURL != "" {
+	return s.connect(ctx, a)
+}
+
+func (s *Service) connect(ctx context.Context, a account) (*Conn, error) {
+	if a.adapter.Describe().AlternativeURL != "" {
 		s.followBreakers(ctx)
 	}
-	c, err := s.newConn(adapter, in, cred, true)
+	c, err := s.newConn(a.adapter, a.integration, a.credential, true)
 	if err != nil {
 		return nil, err
 	}
-	if _, code := c.scheme.(OAuth2); code && cred.Token == nil {
-		return nil, &Error{Provider: in.Provider, Op: "open", Kind: ErrNoCredential, Outcome: OutcomeNotRun}
+	if _, code := c.scheme.(OAuth2); code && a.credential.Token == nil {
+		return nil, &Error{Provider: a.integration.Provider, Op: "open", Kind: ErrNoCredential, Outcome: OutcomeNotRun}
 	}
 	return c, nil
 }

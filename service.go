@@ -140,7 +140,8 @@ type Service struct {
 
 	flightsMu  sync.Mutex
 	flights    map[Place]*flight
-	background sync.WaitGroup // refreshes under way; see Close
+	accounts   accountReads
+	background sync.WaitGroup // refreshes and looks into the store under way; see Close
 
 	webhooks    WebhookConfig // with its defaults
 	endpoints   endpoints
@@ -184,7 +185,7 @@ func New(cfg Config) (*Service, error) {
 	if err := faults.orNil(); err != nil {
 		return nil, err
 	}
-	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{}, breakers: map[BreakerName]*breaker{},
+	s := &Service{config: cfg, store: cfg.Store, logger: cfg.Logger, quotas: map[string]*quota{}, flights: map[Place]*flight{}, accounts: accountReads{going: map[Ref]*accountRead{}}, breakers: map[BreakerName]*breaker{},
 		watchers: map[uint64]Observer{},
 		meter:    newMeter(), exportedHeads: map[string]int64{}, summedUp: summedUp{hours: map[time.Time]bool{}, days: map[time.Time]bool{}}}
 	s.monitor = newMonitor(s)
