@@ -42,8 +42,10 @@ func BenchmarkEngine(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkIngestWithEngine compares how many deliveries a second are taken with the job of each commit
-// in its transaction, and without, in turns on the same server. Run it once: -benchtime 1x.
+// BenchmarkIngestWithEngine compares how many deliveries a second are taken with the job of each
+// commit in its transaction, and without, with what a host would write with pgx alone (see
+// BenchmarkWebhookIngest), in turns on the same server. µs are processor time of all, client and server included. Run it once:
+// -benchtime 1x.
 func BenchmarkIngestWithEngine(b *testing.B) {
 	store := engineStore(b)
 	e, err := river.New(b.Context(), store, river.Options{Schema: postgresServer.Schema(b)})
@@ -52,21 +54,31 @@ func BenchmarkIngestWithEngine(b *testing.B) {
 	}
 	alone, in := hookService(b, store)
 	spread, other := hookService(b, store, func(c *enlace.Config) { c.Engine = e })
-	contenders := []*contender{contend(b, "alone", alone.WebhookHandler(), in.ID), contend(b, "river", spread.WebhookHandler(), other.ID)}
+	bare := bareHandlers{ref: in.Ref, more: storedMore(b, alone, store, in)}
+	contenders := []*contender{
+		contend(b, "pgx", bare.handler(bareTable(b, store)), in.ID),
+		contend(b, "alone", alone.WebhookHandler(), in.ID),
+		contend(b, "river", spread.WebhookHandler(), other.ID),
+	}
 	for _, c := range contenders {
 		c.cpuTime = processorTime(b, store)
 		c.load(b, hookRound) // warm up
 	}
 	for range hookRounds {
 		for _, c := range contenders {
-			rate, _ := c.load(b, hookRound)
-			c.rates = append(c.rates, rate)
+			rate, cost := c.load(b, hookRound)
+			c.rates, c.costs = append(c.rates, rate), append(c.costs, cost)
 		}
 	}
 	for _, c := range contenders {
 		b.ReportMetric(median(c.rates), c.name+"/s")
+		b.ReportMetric(median(c.costs)*1e6, c.name+"-µs")
 	}
-	b.ReportMetric(median(contenders[1].rates)/median(contenders[0].rates), "ratio")
+	pgxAlone, inProcess, withRiver := contenders[0], contenders[1], contenders[2]
+	b.ReportMetric(median(inProcess.rates)/median(pgxAlone.rates), "alone-of-pgx")
+	b.ReportMetric(median(withRiver.rates)/median(pgxAlone.rates), "river-of-pgx")
+	b.ReportMetric(median(withRiver.rates)/median(inProcess.rates), "river-of-alone")
+	b.ReportMetric(0, "ns/op")
 }
 
 // completions counts jobs and tells when all are done.

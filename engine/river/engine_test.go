@@ -95,8 +95,14 @@ func TestUnknownKindWaits(t *testing.T) {
 }
 
 // TestDeadlockFree has many transactions enqueue many equal jobs in different orders, while
-// workers take them and put them off.
+// workers take them and put them off: few jobs, for which transactions share locks, and more.
 func TestDeadlockFree(t *testing.T) {
+	for _, keys := range []int{20, 40} {
+		t.Run(strconv.Itoa(keys), func(t *testing.T) { deadlockFree(t, keys) })
+	}
+}
+
+func deadlockFree(t *testing.T, keys int) {
 	store, o := open(t)
 	e := newEngine(t, store, o)
 	start(t, e, enlace.JobKind{Name: "work", Workers: 4, Work: func(_ context.Context, job enlace.Job) error {
@@ -110,8 +116,8 @@ func TestDeadlockFree(t *testing.T) {
 		writing.Go(func() {
 			for i := range 30 {
 				var jobs []enlace.Job
-				for k := range 20 {
-					key := (k*(2*w+1) + i) % 20
+				for k := range keys {
+					key := (k*(2*w+1) + i) % keys
 					jobs = append(jobs, enlace.Job{Kind: "work", Key: strconv.Itoa(key)})
 				}
 				if err := e.Enqueue(t.Context(), jobs...); err != nil {

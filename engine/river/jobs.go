@@ -1,13 +1,18 @@
 package river
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
@@ -28,7 +33,7 @@ func (r reminder) Kind() string { return r.kind }
 var waiting = []rivertype.JobState{rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable,
 	rivertype.JobStateScheduled}
 
-// insert enqueues jobs in the transaction of ctx. A row that waits for its time is
+// insert enqueues sorted jobs in the transaction of ctx. A row that waits for its time is
 // "available" from then on and never "scheduled": River's leader locks scheduled rows in an order
 // of its own, which could be the other way round than here.
 func (e *Engine) insert(ctx context.Context, client *river.Client[pgx.Tx], jobs []enlace.Job) ([]*rivertype.JobInsertResult, error) {
@@ -36,7 +41,7 @@ func (e *Engine) insert(ctx context.Context, client *river.Client[pgx.Tx], jobs 
 	now := time.Now()
 	var rows []river.InsertManyParams
 	later := false
-	for _, job := range sorted(jobs) {
+	for _, job := range jobs {
 		o := &river.InsertOpts{Queue: job.Kind, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: waiting}}
 		if job.At.After(now) {
 			o.ScheduledAt, later = job.At, true
@@ -45,7 +50,7 @@ func (e *Engine) insert(ctx context.Context, client *river.Client[pgx.Tx], jobs 
 	}
 	results, err := client.InsertManyTx(ctx, tx, rows)
 	if err != nil || !later {
-		return results, storeError("enqueue jobs", err)
+		return results, err
 	}
 	var scheduled []int64
 	for _, result := range results {
@@ -54,8 +59,69 @@ func (e *Engine) insert(ctx context.Context, client *river.Client[pgx.Tx], jobs 
 		}
 	}
 	_, err = tx.Exec(ctx, e.sql(`UPDATE {schema}.river_job SET state = 'available' WHERE id = ANY($1)`), scheduled)
-	return results, storeError("enqueue jobs", err)
+	return results, err
 }
+
+// missing are the jobs of which none waits. Those that are left out are done after the commit
+// of ctx's transaction, by a worker that sees it: see functions. Locks are few in a database, so
+// for many jobs it leaves none out, and River's insert locks the rows that wait.
+func (e *Engine) missing(ctx context.Context, jobs []enlace.Job) ([]enlace.Job, error) {
+	if len(jobs) > maxShared {
+		return jobs, nil
+	}
+	keys, locks := make([][]byte, len(jobs)), make([]int64, len(jobs))
+	for i, job := range jobs {
+		keys[i] = uniqueKey(job)
+		locks[i] = lockOf(keys[i])
+	}
+	tx, _ := e.store.Tx(ctx)
+	var waiting [][]byte
+	err := tx.QueryRow(ctx, e.sql(`SELECT {schema}.enlace_waiting($1, $2)`), locks, keys).Scan(&waiting)
+	if err != nil || len(waiting) == 0 {
+		return jobs, err
+	}
+	var left []enlace.Job
+	for i, job := range jobs {
+		if !slices.ContainsFunc(waiting, func(key []byte) bool { return bytes.Equal(key, keys[i]) }) {
+			left = append(left, job)
+		}
+	}
+	return left, nil
+}
+
+// settle waits until the transactions have ended that left out a job because this one waited.
+// Of one that lasts it does not wait for the end: another job is to see what that brings.
+func (e *Engine) settle(ctx context.Context, job *river.Job[reminder]) error {
+	if len(job.UniqueKey) < keySize {
+		return nil
+	}
+	_, err := e.store.Pool().Exec(ctx, e.sql(`SELECT {schema}.enlace_settle($1)`), lockOf(job.UniqueKey))
+	if failure, ok := errors.AsType[*pgconn.PgError](err); ok && failure.Code == lockNotAvailable {
+		later := enlace.Job{Kind: job.Kind, Key: job.Args.Key, At: time.Now().Add(unsettledPause)}
+		return e.again(ctx, river.ClientFromContext[pgx.Tx](ctx), later)
+	}
+	return err
+}
+
+const (
+	// maxShared is for how many jobs at most a transaction shares locks.
+	maxShared = 32
+	// unsettledPause is when the other job follows.
+	unsettledPause = time.Second
+	// lockNotAvailable is PostgreSQL's code for a lock that took too long.
+	lockNotAvailable = "55P03"
+)
+
+// uniqueKey is the key that River gives a job that waits. If River changed that, no job
+// would be found waiting, and all would go through its insert.
+func uniqueKey(job enlace.Job) []byte {
+	args, _ := json.Marshal(reminder{Key: job.Key}) // always has a form
+	key := sha256.Sum256(append([]byte("&kind="+job.Kind+"&args="), args...))
+	return key[:]
+}
+
+// lockOf is the advisory lock of a job's key, of one that runs too.
+func lockOf(key []byte) int64 { return int64(binary.BigEndian.Uint64(key)) }
 
 // again enqueues a job for later. One that waits already is put off until then.
 func (e *Engine) again(ctx context.Context, client *river.Client[pgx.Tx], job enlace.Job) error {
@@ -98,7 +164,10 @@ type worker struct {
 func (w *worker) Work(ctx context.Context, job *river.Job[reminder]) error {
 	ctx, done := w.engine.context(ctx)
 	defer done()
-	err := w.work(ctx, job.Args.Key)
+	err := w.engine.settle(ctx, job)
+	if err == nil {
+		err = w.work(ctx, job.Args.Key)
+	}
 	again, asked := errors.AsType[enlace.RunAgain](err)
 	switch {
 	case err == nil:
