@@ -2,6 +2,7 @@ package enlace_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -32,7 +33,6 @@ func ExampleWithActor() {
 	// Output: ana integration.disable done req-42
 }
 
-// Keep the head where nobody who can write the database can write.
 func ExampleSignalOf() {
 	service := newShopService()
 	stop := service.Watch(func(_ context.Context, o enlace.Observation) { // of other processes it gets signals only
@@ -52,6 +52,7 @@ func ExampleSignalOf() {
 	// integrations disable
 }
 
+// Keep the head where nobody who can write the database can write.
 func ExampleService_VerifyAudit() {
 	service := newShopService()
 	ctx := context.Background()
@@ -184,6 +185,68 @@ func ExampleService_EraseTenant() {
 	}
 	fmt.Println(report.Rows["integrations"], report.Rows["credentials"], report.Rows["audit"])
 	// Output: 1 1 3
+}
+
+// A planned outage: checks go on, and nobody is called.
+func ExampleService_SetMaintenance() {
+	service := newShopService()
+	ctx := context.Background()
+	now := time.Now()
+	window, err := service.SetMaintenance(ctx, enlace.Maintenance{Tenant: "acme", Provider: "shop", From: now, Until: now.Add(2 * time.Hour), Reason: "they move house"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(service.EndMaintenance(ctx, "acme", window.ID)) // they were faster
+	// Output: <nil>
+}
+
+// What is known of a tenant, for the tenant: one JSON object in each line.
+func ExampleService_ExportTenant() {
+	service := newShopService()
+	newShop(service, "secret-key")
+	var export strings.Builder
+	if err := service.ExportTenant(context.Background(), "acme", &export); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for line := range strings.Lines(export.String()) {
+		var entry struct {
+			Kind string
+			Data struct{ Name, Action string }
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(entry.Kind, entry.Data.Action+entry.Data.Name)
+	}
+	fmt.Println("secrets in it:", strings.Contains(export.String(), "secret-key"))
+	// Output:
+	// credential account
+	// integration Shop
+	// audit integration.create
+	// audit integration.connect
+	// audit integration.connect
+	// audit tenant.export
+	// secrets in it: false
+}
+
+// For another SDK. That it was given out stands in the audit trail.
+func ExampleService_ValidCredential() {
+	service := newShopService()
+	in := newShop(service, "secret-key")
+	credential, err := service.ValidCredential(enlace.WithActor(context.Background(), enlace.Actor{ID: "reports"}), in.Ref)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(credential.Secrets["api_key"], len(credential.Secrets["api_key"].Reveal()))
+	entries, _, err := service.Audit(context.Background(), enlace.AuditQuery{Tenant: "acme", Actor: "reports"})
+	fmt.Println(entries[0].Action, err)
+	// Output:
+	// [redacted] 10
+	// credential.reveal <nil>
 }
 
 // Somebody asks why the provider's deliveries do not arrive: deliver one yourself, with

@@ -223,3 +223,51 @@ func ExampleService_Redrive() {
 	// bia dead invalid after 3 tries
 	// sent again: true
 }
+
+// Both sides have changed the same field: nothing is sent or given before somebody, or the
+// policy of the run, has decided.
+func ExampleService_ResolveConflict() {
+	ctx := context.Background()
+	service, crm, ref, table := newPushService()
+	sink := enlace.SinkFunc(func(_ context.Context, b enlace.Batch) (enlace.Changes, error) {
+		for _, r := range b.Records {
+			table.rows["ana"] = r.Data
+		}
+		return enlace.Changes{}, nil
+	})
+	options := enlace.SyncOptions{Direction: enlace.Bidirectional, Entities: []string{"contacts"}, Source: table, Sink: sink}
+	sync := func() {
+		if _, err := service.Sync(ctx, ref, options); err != nil {
+			fmt.Println(err)
+		}
+	}
+	table.set("ana", `{"name":"Ana","email":"ana@example.com"}`)
+	sync()
+	created := crm.Records("contacts")[0]
+	table.set("ana", `{"name":"Ana","email":"ana@home.example"}`)
+	crm.Put("contacts", created.ID, map[string]string{"name": "Ana Prado", "email": "ana@work.example"})
+	sync()
+
+	open, _, err := service.Conflicts(ctx, enlace.ConflictQuery{Tenant: "acme", State: enlace.ConflictOpen})
+	if err != nil || len(open) != 1 {
+		fmt.Println(open, err)
+		return
+	}
+	for _, f := range open[0].Fields {
+		fmt.Printf("%s was %s, here %s, there %s\n", f.Name, f.Base, f.Local, f.Remote)
+	}
+	if _, err := service.ResolveConflict(ctx, ref, open[0].ID, open[0].Version, enlace.ConflictLocal, nil); err != nil {
+		fmt.Println(err)
+		return
+	}
+	sync()
+	var there struct{ Name, Email string }
+	if err := json.Unmarshal(crm.Records("contacts")[0].Data, &there); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("there now:", there.Name, there.Email)
+	// Output:
+	// email was "ana@example.com", here "ana@home.example", there "ana@work.example"
+	// there now: Ana Prado ana@home.example
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/fake"
 )
 
 // A host's table, in short: it takes everything.
@@ -204,4 +205,29 @@ func ExampleService_EditRefusedRecord() {
 	// stored 1
 	// put aside 2 waiting enlace: accept contacts: the sink did not accept the page: the name is too long
 	// stored 2
+}
+
+// With Keep, the last state of each record stays readable while the provider is down.
+func ExampleService_KeptRecords() {
+	ctx := context.Background()
+	service, crm, ref, _ := newPushService()
+	crm.Put("contacts", "7", map[string]string{"name": "Ana"})
+	if _, err := service.Sync(ctx, ref, enlace.SyncOptions{Entities: []string{"contacts"}, Sink: everything, Keep: true}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	crm.Fail(fake.Failure{Times: -1})
+	for r, err := range service.KeptRecords(ctx, ref, "contacts") {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		var contact struct{ Name string }
+		if err := json.Unmarshal(r.Data, &contact); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(r.ID, contact.Name)
+	}
+	// Output: 7 Ana
 }
