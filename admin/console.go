@@ -487,6 +487,7 @@ type testData struct {
 	Median   time.Duration // of earlier ones of the same kind
 	Earlier  int
 	Other    *testView // to compare with
+	Compared []compareGroup
 	Previous []testView
 	Curl     string // body of the same by the API
 }
@@ -508,15 +509,16 @@ func (a *Admin) testPage(w http.ResponseWriter, r *http.Request, c *call) error 
 		if v.State == "succeeded" && len(times) < 20 {
 			times = append(times, v.Elapsed)
 		}
-		if v.ID == r.URL.Query().Get("with") {
-			data.Other = &v
-		}
+	}
+	t := translator(c.Language)
+	if other, ok := a.tests.find(c.access.Tenant, r.URL.Query().Get("with")); ok && other.kind == n.kind && other != n {
+		v := other.view()
+		data.Other, data.Compared = &v, compareTests(t, data.testView, v)
 	}
 	if len(times) > 0 {
 		slices.Sort(times)
 		data.Median, data.Earlier = times[len(times)/2], len(times)
 	}
-	t := translator(c.Language)
 	return a.show(w, r, c, page{name: "test", title: t.text("test."+data.Kind) + " · " + data.Name, section: "console", live: data.Running || data.Other == nil,
 		crumbs: []crumb{{t.text("nav.console"), "console"}}, data: data})
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/adapters/fake"
 	"github.com/enlace-go/enlace/admin"
 )
 
@@ -139,4 +140,53 @@ func TestAuthConsole(t *testing.T) {
 	if key := h.provider.APIKey().Secrets["api_key"].Reveal(); strings.Contains(page.body, key) {
 		t.Error("the page shows the key")
 	}
+}
+
+// TestCompare: two tests of a kind stand side by side, with what is different in how they
+// came out, their steps, their requests and what they read.
+func TestCompare(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	in := h.connected("CRM")
+	run := func(kind string) string {
+		t.Helper()
+		h.access.User += "'"
+		a := h.follow(h.post("console", url.Values{"integration": {in.ID}, "kind": {kind}, "entity": {"contacts"}}), "end: ")
+		_, id, _ := strings.Cut(a.Request.URL.Path, "/console/")
+		return id
+	}
+	first := run("health")
+	h.provider.Fail(fake.Failure{Op: fake.OpList, Times: 1, Status: http.StatusForbidden})
+	second := run("health")
+	page := h.get("console/"+second+"?with="+first).want(t, http.StatusOK, "Comparison", "differs", "This test", "Time, all requests together")
+	_, compared, _ := strings.Cut(page.body, `id="compared"`)
+	compared, _, _ = strings.Cut(compared, "</section>")
+	rows := strings.Split(compared, "<tr>")
+	differing := func(text string) bool {
+		for _, row := range rows {
+			if strings.Contains(row, text) && strings.Contains(row, "differs") {
+				return true
+			}
+		}
+		return false
+	}
+	if !differing(">Outcome<") || !differing("403") || differing(">Settings<") {
+		t.Errorf("what differs is not told:\n%s", page.body)
+	}
+	same := run("health")
+	if page := h.get("console/"+same+"?with="+first).want(t, http.StatusOK, "Comparison"); strings.Contains(page.body, "differs") {
+		t.Errorf("two that went the same way differ:\n%s", page.body)
+	}
+	simulated := run("sync")
+	h.provider.Put("contacts", "new", map[string]any{"name": "Ana"})
+	again := run("sync")
+	h.get("console/"+again+"?with="+simulated).want(t, http.StatusOK, "Comparison", "contacts · ", "+1")
+
+	// Of another kind, of nobody, or of somebody else there is nothing to compare with.
+	for _, with := range []string{simulated, second, "none"} {
+		if a := h.get("console/"+second+"?with="+with).want(t, http.StatusOK); strings.Contains(a.body, "Comparison") {
+			t.Errorf("compared with %s", with)
+		}
+	}
+	h.access.Tenant = "other"
+	h.get("console/"+second+"?with="+first).want(t, http.StatusNotFound)
 }
