@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -217,6 +218,16 @@ func (s *Service) followBreakers(ctx context.Context) {
 		b.follow(asked, o)
 		s.breakers[name] = b
 	}
+}
+
+// OpenBreakers returns the breakers of a tenant's integrations that are open, in any
+// process: what is left alone since the provider does not answer. Errors: ErrStore.
+func (s *Service) OpenBreakers(ctx context.Context, tenant string) ([]OpenBreaker, error) {
+	open, err := s.store.OpenBreakers(ctx, maxBreakers)
+	if err != nil {
+		return nil, wrap("open breakers", ErrStore, err)
+	}
+	return slices.DeleteFunc(open, func(b OpenBreaker) bool { return b.Ref.Tenant != tenant }), nil
 }
 
 // outOfOrder says whether a failure is the provider's being down, and not a

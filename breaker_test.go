@@ -101,3 +101,18 @@ func TestBreakersHoldInEveryProcess(t *testing.T) {
 		}
 	})
 }
+
+// A tenant is told of its own open breakers, whatever process has opened them.
+func TestOpenBreakersOfATenant(t *testing.T) {
+	d := newDesk(t, fake.New(fake.Options{}))
+	for _, tenant := range []string{"acme", "other"} {
+		name := enlace.BreakerName{Ref: enlace.Ref{Tenant: tenant, ID: "i1"}, Operation: "push"}
+		if err := d.store.SaveBreaker(t.Context(), enlace.OpenBreaker{BreakerName: name, Rest: time.Minute, Left: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open, err := d.service.OpenBreakers(t.Context(), "acme")
+	if err != nil || len(open) != 1 || open[0].Ref.Tenant != "acme" || open[0].Operation != "push" {
+		t.Errorf("%+v, %v", open, err)
+	}
+}

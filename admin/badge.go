@@ -66,6 +66,7 @@ var looks = map[string]map[string]look{
 		"ready": {"good", "check"}, "create": {"good", "plus"}, "update": {"busy", "sync"}, "delete": {"bad", "cross"}, "skip": {"quiet", "dash"},
 		"conflict": {"warn", "warn"},
 	},
+	"attention": {"behind": {"warn", "clock"}, "expiring": {"warn", "key"}, "breaker": {"bad", "cross"}},
 	"preview": {
 		"create": {"good", "plus"}, "update": {"busy", "sync"}, "delete": {"bad", "cross"}, "unchanged": {"quiet", "check"}, "skip": {"quiet", "dash"},
 		"conflict": {"warn", "warn"}, "refused": {"bad", "warn"},

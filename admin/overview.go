@@ -18,11 +18,15 @@ type overviewData struct {
 	Attention    []attention
 	Health       part[healthSummary]
 	Waiting      part[[]attention]
+	Schedules    part[[]enlace.Schedule]
+	Lag          lagSummary // from the schedules and the runs
+	Breakers     part[[]enlace.Ref]
 }
 
 // healthSummary counts the integrations by their health.
 type healthSummary struct {
 	All, Bad int
+	Expiring []expiring
 	failing  []enlace.Health
 }
 
@@ -61,7 +65,7 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request, c *call) error 
 	runs := read(a, r.Context(), c, func(ctx context.Context) (runSummary, error) { return a.summarizeRuns(ctx, c, time.Now()) })
 	health := read(a, r.Context(), c, func(ctx context.Context) (healthSummary, error) {
 		list, _, err := a.service.HealthList(ctx, enlace.HealthQuery{Tenant: c.access.Tenant, Limit: most})
-		s := healthSummary{All: len(list)}
+		s := healthSummary{All: len(list), Expiring: expiringOf(list)}
 		for _, h := range list {
 			if h.Status == enlace.HealthError || h.Status == enlace.HealthWarning {
 				s.Bad++
@@ -74,7 +78,18 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request, c *call) error 
 	})
 	t := translator(c.Language)
 	waiting := read(a, r.Context(), c, func(ctx context.Context) ([]attention, error) { return a.waitingForSomebody(ctx, c, t) })
-	data := overviewData{Integrations: integrations(), Runs: runs(), Health: health(), Waiting: waiting()}
+	schedules := read(a, r.Context(), c, func(ctx context.Context) ([]enlace.Schedule, error) {
+		list, _, err := a.service.Schedules(ctx, enlace.ScheduleQuery{Tenant: c.access.Tenant, Limit: most})
+		return list, err
+	})
+	breakers := read(a, r.Context(), c, func(ctx context.Context) ([]enlace.Ref, error) { return a.breakersOpen(ctx, c) })
+	data := overviewData{Integrations: integrations(), Runs: runs(), Health: health(), Waiting: waiting(), Schedules: schedules(), Breakers: breakers()}
+	if data.Runs.Problem != nil {
+		data.Schedules.Problem = data.Runs.Problem // without the runs nobody knows
+	}
+	if data.Schedules.Problem == nil {
+		data.Lag = lag(data.Schedules.Value, data.Integrations.Value.list, data.Runs.Value.list, time.Now())
+	}
 	data.Attention = needsAttention(t, data)
 	names := namesOf(data.Integrations.Value.list)
 	for i := range data.Runs.Value.Recent {
@@ -164,6 +179,7 @@ func needsAttention(t translator, data overviewData) []attention {
 			list = append(list, attention{Path: "i/" + h.Ref.ID, Name: named[h.Ref.ID], Group: "health", State: string(h.Status), Reason: spokenHealth(t, h), At: h.Since})
 		}
 	}
+	list = standing(t, data, named, list)
 	list = append(list, data.Waiting.Value...)
 	failed := map[string]bool{}
 	for _, run := range data.Runs.Value.list {
