@@ -79,3 +79,17 @@ func TestEnginePollsOnly(t *testing.T) {
 		return store, func() enlace.Engine { return newEngine(t, store, o) }
 	})
 }
+
+// Neither the store nor the engine need a session of the server.
+func TestThroughPgBouncer(t *testing.T) {
+	dsn := server.PgBouncer(t)
+	enginetest.Test(t, func(t *testing.T) (enlace.Store, func() enlace.Engine) {
+		store, err := postgres.Open(t.Context(), dsn, postgres.Options{Schema: server.Schema(t), MaxConns: 8, PollOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close() })
+		o := river.Options{Schema: server.Schema(t), PollOnly: true}
+		return store, func() enlace.Engine { return newEngine(t, store, o) }
+	})
+}

@@ -109,6 +109,34 @@ func TestStoreSimpleProtocol(t *testing.T) {
 	})
 }
 
+// No statement needs a session: what PgBouncer runs on another connection each time is the same.
+// With ENLACE_TEST_PGBOUNCER, of any value, the whole suite runs through it, which takes as
+// long as TestStore.
+func TestStoreThroughPgBouncer(t *testing.T) {
+	t.Parallel()
+	dsn := server.PgBouncer(t)
+	through := func(t *testing.T, o postgres.Options) *postgres.Store {
+		o.PollOnly = true
+		s, err := postgres.Open(t.Context(), dsn, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+	if os.Getenv("ENLACE_TEST_PGBOUNCER") != "" {
+		t.Run("Alone", func(t *testing.T) {
+			storetest.Test(t, func(t *testing.T) enlace.Store { return through(t, postgres.Options{Schema: server.Schema(t)}) })
+		})
+	}
+	t.Run("Shared", func(t *testing.T) {
+		storetest.TestShared(t, func(t *testing.T) (a, b enlace.Store) {
+			o := postgres.Options{Schema: server.Schema(t), Lease: 3 * shortLease}
+			return through(t, o), through(t, o)
+		})
+	})
+}
+
 func TestSharedStore(t *testing.T) {
 	t.Parallel()
 	storetest.TestShared(t, func(t *testing.T) (a, b enlace.Store) {

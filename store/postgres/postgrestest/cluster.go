@@ -53,6 +53,10 @@ func version(dir string) int {
 	return n
 }
 
+// settings are those of the cluster: no network, no durability, little memory.
+var settings = []string{"-c", "listen_addresses=", "-c", "port=5432", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
+	"-c", "max_connections=200", "-c", "log_min_messages=fatal", "-c", "TimeZone=America/Sao_Paulo"}
+
 // start makes a cluster and runs it until stop is called or this process ends.
 func start(b binaries) (dsn string, stop func(), err error) {
 	dir, err := os.MkdirTemp("", "enlacepg")
@@ -62,7 +66,7 @@ func start(b binaries) (dsn string, stop func(), err error) {
 	if err := errors.Join(b.chown(dir), b.create(dir)); err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	ended, stop, err := b.serve(dir)
+	ended, stop, err := b.serve(dir, "INT", append([]string{b.postgres, "-D", filepath.Join(dir, "data"), "-k", dir}, settings...)...)
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -94,21 +98,18 @@ func (b binaries) run(name string, args ...string) error {
 	return nil
 }
 
-// serveScript runs the server until its input ends, which it does when this
-// process ends, in whatever way. Then it removes the files.
-const serveScript = `dir=$1; shift
+// serveScript runs a server until its input ends, which it does when this
+// process ends, in whatever way: then it gets the signal, and its files are removed.
+const serveScript = `dir=$1; signal=$2; shift 2
 exec 3<&0
 "$@" </dev/null 3<&- & pid=$!
-{ while read -r line; do :; done; kill -INT $pid; } <&3 >/dev/null 2>&1 &
+{ while read -r line; do :; done; kill -$signal $pid; } <&3 >/dev/null 2>&1 &
 wait $pid
 rm -rf "$dir"`
 
-func (b binaries) serve(dir string) (ended <-chan error, stop func(), err error) {
-	cmd := exec.Command("sh", "-c", serveScript, "sh", dir, b.postgres, "-D", filepath.Join(dir, "data"), "-k", dir)
-	for _, setting := range []string{"listen_addresses=", "port=5432", "fsync=off", "full_page_writes=off",
-		"shared_buffers=32MB", "max_connections=200", "log_min_messages=fatal", "TimeZone=America/Sao_Paulo"} {
-		cmd.Args = append(cmd.Args, "-c", setting)
-	}
+// serve runs a server whose files are in dir.
+func (b binaries) serve(dir, signal string, command ...string) (ended <-chan error, stop func(), err error) {
+	cmd := exec.Command("sh", append([]string{"-c", serveScript, "sh", dir, signal}, command...)...)
 	cmd.SysProcAttr, cmd.Dir = b.as, "/"
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
