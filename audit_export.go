@@ -23,15 +23,14 @@ const (
 // given out. Errors: ErrInvalid (an unknown format), ErrStore, and those of w.
 func (s *Service) ExportAudit(ctx context.Context, q AuditQuery, format AuditFormat, w io.Writer) error {
 	var write func(AuditEntry) error
+	var header []string // written with what is first read, so that until then a failure can be told
 	switch format {
 	case AuditJSONLines:
 		encoder := json.NewEncoder(w)
 		write = func(e AuditEntry) error { return encoder.Encode(e) }
 	case AuditCSV:
+		header = auditColumns
 		write = func(e AuditEntry) error { return writeCSV(w, auditRow(e)) }
-		if err := writeCSV(w, auditColumns); err != nil {
-			return err
-		}
 	default:
 		return &ValidationError{Faults: []Fault{{Field: "format", Problem: "unknown", Allowed: "jsonl or csv"}}}
 	}
@@ -44,6 +43,12 @@ func (s *Service) ExportAudit(ctx context.Context, q AuditQuery, format AuditFor
 		entries, next, err := s.store.AuditEntries(ctx, q)
 		if err != nil {
 			return wrap("export audit", ErrStore, err)
+		}
+		if header != nil {
+			if err := writeCSV(w, header); err != nil {
+				return err
+			}
+			header = nil
 		}
 		for _, e := range entries {
 			if err := write(e); err != nil {

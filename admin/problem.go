@@ -105,6 +105,16 @@ func allowedWords(t translator, allowed string) string {
 	return t.foreign(t.optional("fault."+allowed, allowed))
 }
 
+// retryStore is after how many seconds a store that was not there may be asked again.
+const retryStore = "5"
+
+// tellRetry says when to try again, if that is known.
+func (p *problem) tellRetry(h http.Header) {
+	if p.code == "store_unavailable" && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", retryStore)
+	}
+}
+
 // fail answers with a problem: as a page to browsers, as JSON to programs.
 func (a *Admin) fail(w http.ResponseWriter, r *http.Request, c *call, err error) {
 	p := problemOf(c, err)
@@ -115,6 +125,7 @@ func (a *Admin) fail(w http.ResponseWriter, r *http.Request, c *call, err error)
 		writeProblem(w, r, c, p)
 		return
 	}
+	p.tellRetry(w.Header())
 	shown := page{status: p.status, name: "problem", title: p.title, data: problemView{Code: p.code, Title: p.title, Detail: p.detail, Status: p.status}}
 	if err := a.show(w, r, c, shown); err != nil {
 		a.logger.Error("admin page failed", "request", c.id, "error", err)

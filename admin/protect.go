@@ -115,6 +115,7 @@ type limits struct {
 	swept   time.Time
 
 	sources chan struct{} // reads under way, of all pages
+	readers chan struct{} // requests that have not begun to answer
 }
 
 type bucket struct {
@@ -126,7 +127,7 @@ type bucket struct {
 const maxSources = 256
 
 func newLimits() *limits {
-	return &limits{buckets: map[string]*bucket{}, sources: make(chan struct{}, maxSources)}
+	return &limits{buckets: map[string]*bucket{}, sources: make(chan struct{}, maxSources), readers: make(chan struct{}, maxReaders)}
 }
 
 // take says how long to wait before the next try; 0 is now, and it is counted.

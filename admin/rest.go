@@ -229,6 +229,7 @@ func (f fault) pointer() string {
 func writeProblem(w http.ResponseWriter, _ *http.Request, c *call, p *problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Language", c.Language)
+	p.tellRetry(w.Header())
 	w.WriteHeader(p.status)
 	_ = json.NewEncoder(w).Encode(p.body(c))
 }
@@ -244,6 +245,8 @@ func transformProblem(ctx huma.Context, _ string, v any) (any, error) {
 	switch v := v.(type) {
 	case *problem:
 		ctx.SetHeader("Content-Language", c.Language)
+		_, w := humago.Unwrap(ctx)
+		v.tellRetry(w.Header())
 		return v.body(c), nil
 	case *huma.ErrorModel:
 		code, ok := humaCodes[v.Status]

@@ -119,7 +119,13 @@ func (a *Admin) newRoutes() http.Handler {
 		}
 		a.fail(w, r, c, newProblem(c, "method_not_allowed"))
 	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.once(w, r, mux) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			a.onTime(w, r, mux)
+			return
+		}
+		a.once(w, r, mux)
+	})
 }
 
 // allowedMethods are those with which the address of a request can be asked for.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -78,13 +79,14 @@ func (a *Admin) runList(w http.ResponseWriter, r *http.Request, c *call) error {
 	return a.show(w, r, c, page{name: "runs", title: translator(c.Language).text("nav.runs"), section: "runs", live: data.First, data: data})
 }
 
-// names are those of the first integrations; a table shows ids where they are not enough.
+// names are those of the first integrations; a table shows ids where they are not enough, or
+// late.
 func (a *Admin) names(r *http.Request, c *call) map[string]string {
-	list, _, err := a.service.List(r.Context(), enlace.IntegrationQuery{Tenant: c.access.Tenant, Limit: most})
-	if err != nil {
-		a.logger.Warn("admin cannot name integrations", "request", c.id, "error", err)
-	}
-	return namesOf(list)
+	list := read(a, r.Context(), c, func(ctx context.Context) ([]enlace.Integration, error) {
+		list, _, err := a.service.List(ctx, enlace.IntegrationQuery{Tenant: c.access.Tenant, Limit: most})
+		return list, err
+	})
+	return namesOf(list().Value)
 }
 
 type runData struct {
