@@ -72,7 +72,8 @@ type Options struct {
 	// MaxStreams bounds the open streams of all users together. Defaults to 256.
 	MaxStreams int
 	// SourceTimeout bounds what one part of a page may wait for its data; the rest
-	// of the page is shown all the same. Defaults to 1.5 s.
+	// of the page is shown all the same. A page or a read of the API that is nothing
+	// without its data is answered with 503 after a fifth more. Defaults to 1.5 s.
 	SourceTimeout time.Duration
 }
 

@@ -179,7 +179,7 @@ func (api *api) bulkOperations() {
 				}
 				bodies = append(bodies, b)
 			}
-			return listOf(bodies, "", nil), nil
+			return listOf(bodies), nil
 		})
 	}
 }

@@ -84,7 +84,7 @@ func (a *Admin) filtered(ctx context.Context, c *call, f integrationFilter, limi
 	var found []enlace.Integration
 	cursor := f.Cursor
 	for range 10 {
-		list, next, err := a.service.List(ctx, enlace.IntegrationQuery{Tenant: c.access.Tenant, Provider: f.Provider, Cursor: cursor, Limit: limit})
+		list, next, err := a.service.List(ctx, enlace.IntegrationQuery{Tenant: c.access.Tenant, Provider: f.Provider, Cursor: cursor, Limit: limit - len(found)})
 		if err != nil {
 			return nil, "", err
 		}
@@ -93,8 +93,7 @@ func (a *Admin) filtered(ctx context.Context, c *call, f integrationFilter, limi
 				found = append(found, in)
 			}
 		}
-		// Whole pages of the store only, since its cursor is opaque: a page may so
-		// be longer than limit.
+		// Whole pages of the store only, since its cursor is opaque.
 		if cursor = next; next == "" || len(found) >= limit {
 			break
 		}

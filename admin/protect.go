@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -130,8 +131,27 @@ func newLimits() *limits {
 	return &limits{buckets: map[string]*bucket{}, sources: make(chan struct{}, maxSources), readers: make(chan struct{}, maxReaders)}
 }
 
-// take says how long to wait before the next try; 0 is now, and it is counted.
-func (l *limits) take(user string, name string, b budget) time.Duration {
+// allowance is what is left of a budget.
+type allowance struct {
+	left int           // requests that may come at once
+	full time.Duration // until all of them may
+	wait time.Duration // until the next one may; 0 if this one was counted
+}
+
+// tell sets the headers of draft-ietf-httpapi-ratelimit-headers, and Retry-After.
+func (l allowance) tell(h http.Header, name string, b budget) {
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, name, b.burst, int(float64(b.burst)/float64(b.rate))))
+	h.Set("RateLimit", fmt.Sprintf(`"%s";r=%d;t=%d`, name, l.left, wholeSeconds(l.full)))
+	if l.wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(wholeSeconds(l.wait)))
+	}
+}
+
+// wholeSeconds rounds up.
+func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// take counts a request of the user, if one is left.
+func (l *limits) take(user string, name string, b budget) allowance {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,5 +175,6 @@ func (l *limits) take(user string, name string, b budget) time.Duration {
 	if wait > 0 {
 		r.CancelAt(now)
 	}
-	return wait
+	tokens := max(0, held.TokensAt(now))
+	return allowance{left: int(tokens), full: time.Duration((float64(b.burst) - tokens) / float64(b.rate) * float64(time.Second)), wait: wait}
 }

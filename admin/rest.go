@@ -86,6 +86,7 @@ func operation[I, O any](api *api, grant Grants, o huma.Operation, serve func(ct
 	o.MaxBodyBytes = maxRequestBody
 	o.Middlewares = append(huma.Middlewares{api.middleware(grant, tests)}, o.Middlewares...)
 	o.Errors = append(o.Errors, refusals(o, typeOf[I]())...)
+	o.Parameters = append(o.Parameters, headersOf(o, typeOf[O]())...)
 	if o.Responses == nil {
 		o.Responses = map[string]*huma.Response{}
 	}
@@ -96,9 +97,45 @@ func operation[I, O any](api *api, grant Grants, o huma.Operation, serve func(ct
 		if err != nil {
 			return nil, api.refused(c, err)
 		}
+		if out != nil {
+			setStatus(c, o, reflect.ValueOf(out).Elem())
+		}
 		return out, nil
 	})
-	describeOthers(o, typeOf[I](), typeOf[O]())
+	describeOthers(o, typeOf[O]())
+}
+
+// tagged says whether an operation reads something that has a tag.
+func tagged(o huma.Operation, out reflect.Type) bool {
+	_, ok := out.FieldByName("ETag")
+	return ok && o.Method == http.MethodGet
+}
+
+// headersOf are the request's headers that the handler deals with for all operations.
+func headersOf(o huma.Operation, out reflect.Type) []*huma.Param {
+	text := &huma.Schema{Type: huma.TypeString}
+	switch {
+	case tagged(o, out):
+		return []*huma.Param{{Name: "If-None-Match", In: "header", Schema: text, Description: "The ETag that was read; 304 if it is still that one"}}
+	case o.Method == http.MethodPost:
+		return []*huma.Param{{Name: "Idempotency-Key", In: "header", Schema: text, Description: "A request that is sent again with its key within a day is carried out once"}}
+	default:
+		return nil
+	}
+}
+
+// setStatus makes an answer 304, if the caller has read just that.
+func setStatus(c *call, o huma.Operation, out reflect.Value) {
+	status := out.FieldByName("Status")
+	if !status.IsValid() {
+		return
+	}
+	if status.Int() == 0 {
+		status.SetInt(int64(o.DefaultStatus))
+	}
+	if header := c.asked.Header.Get("If-None-Match"); header != "" && tagged(o, out.Type()) && matchesTag(header, out.FieldByName("ETag").String(), true) {
+		status.SetInt(http.StatusNotModified)
+	}
 }
 
 // refusals are the statuses with which an operation may refuse, as far as that follows from
@@ -125,8 +162,8 @@ func refusals(o huma.Operation, in reflect.Type) []int {
 
 // describeOthers adds the statuses beside the usual one: 304 to who has read this already,
 // and 202 where a run goes on.
-func describeOthers(o huma.Operation, in, out reflect.Type) {
-	if _, ok := in.FieldByName("IfNoneMatch"); ok {
+func describeOthers(o huma.Operation, out reflect.Type) {
+	if tagged(o, out) {
 		o.Responses["304"] = &huma.Response{Description: http.StatusText(http.StatusNotModified)}
 	}
 	if out == typeOf[runAnswer]() && o.Method == http.MethodPost {

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/admin/internal/paging"
 )
 
 // controlOperations switch things on and off, and make the provider deliver here.
@@ -51,11 +52,11 @@ type flagRuleBody struct {
 
 func (api *api) flagOperations() {
 	tags := []string{"flags"}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/flags", OperationID: "listFlags", Summary: "The rules that are set at run time", Tags: tags},
-		func(ctx context.Context, c *call, _ *struct{}) (*listAnswer[flagRuleBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/flags", OperationID: "listFlags", Summary: "The rules that are set at run time", Tags: tags},
+		func(ctx context.Context, c *call, _ *struct{ paging.Selection }) ([]flagRuleBody, string, error) {
 			rules, err := api.service.FlagRules(ctx, c.access.Tenant)
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			var bodies []flagRuleBody
 			for _, r := range rules {
@@ -63,7 +64,7 @@ func (api *api) flagOperations() {
 					bodies = append(bodies, flagRuleBody{string(r.Flag), r.Target.Provider, r.Target.Integration, r.Target.Entity, r.Enabled, r.Reason, r.SetBy, optionalTime(r.UpdatedAt)})
 				}
 			}
-			return listOf(bodies, "", nil), nil
+			return bodies, "", nil
 		})
 	operation(api, GrantFlags, huma.Operation{Method: "PUT", Path: "/flags", OperationID: "setFlag", Summary: "Set a rule for the caller's tenant", Tags: tags, DefaultStatus: http.StatusNoContent},
 		func(ctx context.Context, c *call, in *struct{ Body flagRuleBody }) (*struct{}, error) {
@@ -94,17 +95,17 @@ type maintenanceBody struct {
 
 func (api *api) maintenanceOperations() {
 	tags := []string{"health"}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/maintenance", OperationID: "listMaintenance", Summary: "Windows in which nobody is alerted", Tags: tags},
-		func(ctx context.Context, c *call, _ *struct{}) (*listAnswer[maintenanceBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/maintenance", OperationID: "listMaintenance", Summary: "Windows in which nobody is alerted", Tags: tags},
+		func(ctx context.Context, c *call, _ *struct{ paging.Selection }) ([]maintenanceBody, string, error) {
 			windows, err := api.service.Maintenances(ctx, c.access.Tenant)
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			var bodies []maintenanceBody
 			for _, m := range windows {
 				bodies = append(bodies, maintenanceBody{m.ID, m.Provider, m.Integration, m.From.UTC(), m.Until.UTC(), m.Reason})
 			}
-			return listOf(bodies, "", nil), nil
+			return bodies, "", nil
 		})
 	type openInput struct {
 		Body struct {

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/admin/internal/paging"
 )
 
 // integrationBody is an integration as the API shows it. It holds no secret.
@@ -54,30 +54,6 @@ type integrationAnswer struct {
 
 func answerWith(in enlace.Integration) *integrationAnswer {
 	return &integrationAnswer{Status: http.StatusOK, ETag: versionTag(in.Version), Body: bodyOf(in)}
-}
-
-// listBody is a page of a list.
-type listBody[T any] struct {
-	Items      []T    `json:"items"`
-	NextCursor string `json:"nextCursor,omitempty"`
-}
-
-type listAnswer[T any] struct {
-	Link string `header:"Link"`
-	Body listBody[T]
-}
-
-// listOf makes a page of a list; query leads to the next one.
-func listOf[T any](items []T, next string, query url.Values) *listAnswer[T] {
-	if items == nil {
-		items = []T{}
-	}
-	out := &listAnswer[T]{Body: listBody[T]{Items: items, NextCursor: next}}
-	if next != "" {
-		query.Set("cursor", next)
-		out.Link = "<?" + query.Encode() + `>; rel="next"`
-	}
-	return out
 }
 
 // settingValues are settings as JSON has them: texts, numbers and booleans.
@@ -157,30 +133,17 @@ type idInput struct {
 
 func (api *api) integrationOperations() {
 	type listInput struct {
+		paging.Page
+		Sort     string `query:"sort" enum:"id" doc:"The order there is"`
 		Provider string `query:"provider" maxLength:"64"`
 		State    string `query:"state" enum:"pending,connected,needs_reauth,misconfigured,in_doubt,disabled"`
 		Text     string `query:"q" maxLength:"200" doc:"Part of the name"`
-		Limit    int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor   string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations", OperationID: "listIntegrations", Summary: "List integrations", Tags: []string{"integrations"}},
-		func(ctx context.Context, c *call, in *listInput) (*listAnswer[integrationBody], error) {
-			filter := integrationFilter{Provider: in.Provider, State: in.State, Text: in.Text, Cursor: in.Cursor}
-			list, next, err := api.filtered(ctx, c, filter, in.Limit)
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			bodies := make([]integrationBody, len(list))
-			for i := range list {
-				bodies[i] = bodyOf(list[i])
-			}
-			q := url.Values{"limit": {strconv.Itoa(in.Limit)}}
-			for name, value := range map[string]string{"provider": in.Provider, "state": in.State, "q": in.Text} {
-				if value != "" {
-					q.Set(name, value)
-				}
-			}
-			return listOf(bodies, next, q), nil
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations", OperationID: "listIntegrations", Summary: "List integrations", Tags: []string{"integrations"}},
+		func(ctx context.Context, c *call, in *listInput) ([]integrationBody, string, error) {
+			in.Uncounted = in.State != "" || in.Text != "" // for which rows are looked at one by one
+			list, next, err := api.filtered(ctx, c, integrationFilter{Provider: in.Provider, State: in.State, Text: in.Text, Cursor: in.Cursor}, in.Limit)
+			return each(list, bodyOf), next, err
 		})
 
 	operation(api, GrantCreate, huma.Operation{Method: "POST", Path: "/integrations", OperationID: "createIntegration", Summary: "Create an integration", Tags: []string{"integrations"},
@@ -200,21 +163,13 @@ func (api *api) integrationOperations() {
 			return out, nil
 		})
 
-	type getInput struct {
-		ID          string `path:"id" maxLength:"64"`
-		IfNoneMatch string `header:"If-None-Match"`
-	}
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}", OperationID: "getIntegration", Summary: "Get an integration", Tags: []string{"integrations"}},
-		func(ctx context.Context, c *call, in *getInput) (*integrationAnswer, error) {
+		func(ctx context.Context, c *call, in *idInput) (*integrationAnswer, error) {
 			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
 			if err != nil {
 				return nil, err
 			}
-			out := answerWith(found)
-			if in.IfNoneMatch != "" && matchesTag(in.IfNoneMatch, out.ETag, true) {
-				out.Status = http.StatusNotModified
-			}
-			return out, nil
+			return answerWith(found), nil
 		})
 
 	type putInput struct {
@@ -458,20 +413,16 @@ func (api *api) providerOperations() {
 		CacheControl string `header:"Cache-Control"`
 		Body         providerBody
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/providers", OperationID: "listProviders", Summary: "List the registered providers", Tags: []string{"providers"}},
-		func(_ context.Context, c *call, _ *struct{}) (*listAnswer[providerBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/providers", OperationID: "listProviders", Summary: "List the registered providers", Tags: []string{"providers"}},
+		func(_ context.Context, c *call, _ *struct{ paging.Selection }) ([]providerBody, string, error) {
 			var bodies []providerBody
 			for _, adapter := range api.service.Registry().All() {
 				bodies = append(bodies, api.providerBody(c, adapter))
 			}
-			return listOf(bodies, "", nil), nil
+			return bodies, "", nil
 		})
-	type getInput struct {
-		ID          string `path:"id" maxLength:"64"`
-		IfNoneMatch string `header:"If-None-Match"`
-	}
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/providers/{id}", OperationID: "getProvider", Summary: "Get one provider's description", Tags: []string{"providers"}},
-		func(_ context.Context, c *call, in *getInput) (*answer, error) {
+		func(_ context.Context, c *call, in *idInput) (*answer, error) {
 			adapter, err := api.service.Registry().Lookup(in.ID)
 			if err != nil {
 				return nil, err
@@ -482,9 +433,6 @@ func (api *api) providerOperations() {
 				return nil, fmt.Errorf("provider %s: %w", in.ID, err)
 			}
 			out.ETag = etagOfBytes(data)
-			if in.IfNoneMatch != "" && matchesTag(in.IfNoneMatch, out.ETag, true) {
-				out.Status = http.StatusNotModified
-			}
 			return out, nil
 		})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/admin/internal/paging"
 	"github.com/enlace-go/enlace/mapping"
 )
 
@@ -94,26 +95,19 @@ func (api *api) mappingOperations() {
 		return enlace.MappingKey{Ref: c.integrationRef(id), Entity: entity, Number: number}
 	}
 	type listInput struct {
+		paging.Page
+		Sort   string `query:"sort" enum:"entity" doc:"The order there is: by entity, and of each the newest first"`
 		ID     string `path:"id" maxLength:"64"`
 		Entity string `query:"entity" maxLength:"64"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: versions, OperationID: "listMappings", Summary: "List the versions of an integration's mappings", Tags: tags},
-		func(ctx context.Context, c *call, in *listInput) (*listAnswer[mappingBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: versions, OperationID: "listMappings", Summary: "List the versions of an integration's mappings", Tags: tags},
+		func(ctx context.Context, c *call, in *listInput) ([]mappingBody, string, error) {
 			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			list, next, err := api.service.Mappings(ctx, enlace.MappingQuery{Ref: found.Ref, Entity: in.Entity, Cursor: in.Cursor, Limit: in.Limit})
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			var bodies []mappingBody
-			for _, v := range list {
-				bodies = append(bodies, mappingBodyOf(v))
-			}
-			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "entity": {in.Entity}}), nil
+			return each(list, mappingBodyOf), next, err
 		})
 	type draftInput struct {
 		ID   string `path:"id" maxLength:"64"`

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/admin/internal/paging"
 )
 
 // instead makes a middleware that answers some requests of an operation in another form
@@ -128,6 +129,7 @@ func logBodyOf(line enlace.LogRecord) logBody {
 }
 
 type logInput struct {
+	paging.Selection
 	Level       string `query:"level" enum:"debug,info,warn,error" default:"info" doc:"At least"`
 	Text        string `query:"q" maxLength:"200"`
 	Integration string `query:"integration" maxLength:"64"`
@@ -167,15 +169,15 @@ func (in logInput) query(c *call) (enlace.LogQuery, func(enlace.LogRecord) bool,
 
 func (api *api) logOperations() {
 	responses := map[string]*huma.Response{}
-	operation(api, GrantViewLogs, huma.Operation{Method: "GET", Path: "/logs", OperationID: "listLogs", Summary: "The last log lines, newest first, or a stream of them", Tags: []string{"logs"}, Errors: []int{http.StatusNotFound},
+	listOperation(api, GrantViewLogs, huma.Operation{Method: "GET", Path: "/logs", OperationID: "listLogs", Summary: "The last log lines, newest first, or a stream of them", Tags: []string{"logs"}, Errors: []int{http.StatusNotFound},
 		Description: `With "Accept: text/event-stream" it goes on: events "log" with a line as data and its seq as id, and "gap" where lines were lost.`, Responses: responses, Middlewares: api.instead(api.followLogs)},
-		func(_ context.Context, c *call, in *logInput) (*listAnswer[logBody], error) {
+		func(_ context.Context, c *call, in *logInput) ([]logBody, string, error) {
 			if api.options.Logs == nil {
-				return nil, newProblem(c, "not_found")
+				return nil, "", newProblem(c, "not_found")
 			}
 			query, mine, err := in.query(c)
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			lines, _ := api.options.Logs.Lines(query)
 			var bodies []logBody
@@ -184,7 +186,7 @@ func (api *api) logOperations() {
 					bodies = append(bodies, logBodyOf(line))
 				}
 			}
-			return listOf(bodies, "", nil), nil
+			return bodies, "", nil
 		})
 	responses["200"].Content["text/event-stream"] = textMedia()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/admin/internal/paging"
 )
 
 type healthBody struct {
@@ -89,26 +90,23 @@ type deliveryBody struct {
 	Code          string    `json:"code,omitempty"`
 }
 
+func deliveryBodyOf(d enlace.StoredDelivery) deliveryBody {
+	return deliveryBody{d.ID, d.Ref.ID, string(d.State), d.Signed, d.Attempts, d.ReceivedAt.UTC(), orEmpty(d.Types), d.Kind}
+}
+
 // operationOperations are what is read about health, metrics, audit and webhooks.
 func (api *api) operationOperations() {
 	type healthList struct {
+		paging.Page
+		Sort   string `query:"sort" enum:"integrationId" doc:"The order there is"`
 		Status string `query:"status" enum:"healthy,warning,error,unknown"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor string `query:"cursor" maxLength:"500"`
 	}
 	probes := map[string]*huma.Response{}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/health", OperationID: "listHealth", Summary: "Health of the integrations", Tags: []string{"health"}, Responses: probes, Middlewares: api.instead(api.healthProbe),
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/health", OperationID: "listHealth", Summary: "Health of the integrations", Tags: []string{"health"}, Responses: probes, Middlewares: api.instead(api.healthProbe),
 		Description: `With "?probe=live" or "?probe=ready" it says of the process in one word whether it is there, and whether it can read its store: 200 or 503.`},
-		func(ctx context.Context, c *call, in *healthList) (*listAnswer[healthBody], error) {
+		func(ctx context.Context, c *call, in *healthList) ([]healthBody, string, error) {
 			list, next, err := api.service.HealthList(ctx, enlace.HealthQuery{Tenant: c.access.Tenant, Status: enlace.HealthStatus(in.Status), Cursor: in.Cursor, Limit: in.Limit})
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			var bodies []healthBody
-			for _, h := range list {
-				bodies = append(bodies, healthBodyOf(translator(c.Language), h))
-			}
-			return listOf(bodies, next, map[string][]string{}), nil
+			return each(list, func(h enlace.Health) healthBody { return healthBodyOf(translator(c.Language), h) }), next, err
 		})
 	api.describeProbes(probes)
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/health", OperationID: "getHealth", Summary: "Health of an integration", Tags: []string{"health"}},
@@ -152,44 +150,29 @@ func (api *api) operationOperations() {
 	metrics["200"].Content["text/csv"], metrics["200"].Content["text/plain"] = textMedia(), textMedia()
 
 	type auditInput struct {
+		paging.Page
+		Sort        string `query:"sort" enum:"-seq,seq" default:"-seq" doc:"Newest or oldest first"`
 		Actor       string `query:"actor" maxLength:"200"`
 		Action      string `query:"action" maxLength:"100"`
 		Result      string `query:"outcome" enum:"done,failed,refused,begun"`
 		Integration string `query:"integration" maxLength:"64"`
-		Limit       int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor      string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantViewAudit, huma.Operation{Method: "GET", Path: "/audit", OperationID: "listAudit", Summary: "Audit trail, newest first", Tags: []string{"audit"}},
-		func(ctx context.Context, c *call, in *auditInput) (*listAnswer[enlace.AuditEntry], error) {
-			list, next, err := api.service.Audit(ctx, enlace.AuditQuery{Tenant: c.access.Tenant, Actor: in.Actor, Action: in.Action, Result: enlace.AuditOutcome(in.Result),
-				Integration: in.Integration, Cursor: in.Cursor, Limit: in.Limit})
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			return listOf(list, next, map[string][]string{"actor": {in.Actor}, "action": {in.Action}}), nil
+	listOperation(api, GrantViewAudit, huma.Operation{Method: "GET", Path: "/audit", OperationID: "listAudit", Summary: "Audit trail, newest first", Tags: []string{"audit"}},
+		func(ctx context.Context, c *call, in *auditInput) ([]enlace.AuditEntry, string, error) {
+			return api.service.Audit(ctx, enlace.AuditQuery{Tenant: c.access.Tenant, Actor: in.Actor, Action: in.Action, Result: enlace.AuditOutcome(in.Result),
+				Integration: in.Integration, OldestFirst: in.Sort == "seq", Cursor: in.Cursor, Limit: in.Limit})
 		})
 
 	type deliveryInput struct {
+		paging.Page
+		Sort        string `query:"sort" enum:"-receivedAt" doc:"The order there is"`
 		Integration string `query:"integration" maxLength:"64"`
 		State       string `query:"state" enum:"received,processing,failed,done,dead"`
-		Limit       int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor      string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/webhooks/deliveries", OperationID: "listDeliveries", Summary: "Webhook deliveries, newest first", Tags: []string{"webhooks"}},
-		func(ctx context.Context, c *call, in *deliveryInput) (*listAnswer[deliveryBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/webhooks/deliveries", OperationID: "listDeliveries", Summary: "Webhook deliveries, newest first", Tags: []string{"webhooks"}},
+		func(ctx context.Context, c *call, in *deliveryInput) ([]deliveryBody, string, error) {
 			list, next, err := api.service.Deliveries(ctx, enlace.DeliveryQuery{Tenant: c.access.Tenant, Integration: in.Integration, State: enlace.DeliveryState(in.State), Cursor: in.Cursor, Limit: in.Limit})
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			var bodies []deliveryBody
-			for _, d := range list {
-				types := d.Types
-				if types == nil {
-					types = []string{}
-				}
-				bodies = append(bodies, deliveryBody{d.ID, d.Ref.ID, string(d.State), d.Signed, d.Attempts, d.ReceivedAt.UTC(), types, d.Kind})
-			}
-			return listOf(bodies, next, map[string][]string{}), nil
+			return each(list, deliveryBodyOf), next, err
 		})
 	operation(api, GrantReplay, huma.Operation{Method: "POST", Path: "/webhooks/deliveries/{id}/replay", OperationID: "replayDelivery", Summary: "Process a delivery anew", Tags: []string{"webhooks"},
 		DefaultStatus: http.StatusAccepted},

@@ -30,8 +30,9 @@ func refusedBodyOf(r enlace.RefusedRecord) refusedBody {
 }
 
 type refusedAnswer struct {
-	ETag string `header:"ETag"`
-	Body refusedBody
+	ETag   string `header:"ETag"`
+	Body   refusedBody
+	Status int
 }
 
 // refusedInput names one record. The provider's ids may hold anything, so they are in the
@@ -64,7 +65,7 @@ func (api *api) refusedOperations() {
 			if err != nil {
 				return nil, err
 			}
-			return &refusedAnswer{versionTag(r.Version), refusedBodyOf(r)}, nil
+			return &refusedAnswer{ETag: versionTag(r.Version), Body: refusedBodyOf(r)}, nil
 		})
 	type editInput struct {
 		ID      string `path:"id" maxLength:"64"`
@@ -91,7 +92,7 @@ func (api *api) refusedOperations() {
 			}
 			body := refusedBodyOf(r)
 			body.Data = in.Body.Data
-			return &refusedAnswer{versionTag(r.Version), body}, nil
+			return &refusedAnswer{ETag: versionTag(r.Version), Body: body}, nil
 		})
 	for _, change := range []struct {
 		method, path, id, summary string

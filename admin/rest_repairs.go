@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/admin/internal/paging"
 )
 
 // repairOperations are what people do by hand about what did not get through.
@@ -48,8 +48,9 @@ func letterBodyOf(l enlace.DeadLetter) letterBody {
 }
 
 type letterAnswer struct {
-	ETag string `header:"ETag"`
-	Body letterBody
+	ETag   string `header:"ETag"`
+	Body   letterBody
+	Status int
 }
 
 // letterInput names one change. The host's ids may hold anything, so they are in the query.
@@ -88,27 +89,20 @@ func stale(c *call, err error) error {
 func (api *api) deadLetterOperations() {
 	tags := []string{"dead letters"}
 	type listInput struct {
+		paging.Page
+		Sort        string `query:"sort" enum:"position" doc:"The order there is: as they came into the outbox"`
 		Integration string `query:"integration" maxLength:"64"`
 		Entity      string `query:"entity" maxLength:"64"`
 		State       string `query:"state" enum:"queued,failing,in_doubt,dead" doc:"Left out: those that wait for somebody"`
-		Limit       int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor      string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/dead-letters", OperationID: "listDeadLetters", Summary: "Changes that could not be pushed, and those that still may be", Tags: tags},
-		func(ctx context.Context, c *call, in *listInput) (*listAnswer[letterBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/dead-letters", OperationID: "listDeadLetters", Summary: "Changes that could not be pushed, and those that still may be", Tags: tags},
+		func(ctx context.Context, c *call, in *listInput) ([]letterBody, string, error) {
 			query := enlace.OutgoingQuery{Tenant: c.access.Tenant, Integration: in.Integration, Entity: in.Entity, Cursor: in.Cursor, Limit: in.Limit}
 			if in.State != "" {
 				query.States = []enlace.OutgoingState{enlace.OutgoingState(in.State)}
 			}
 			list, next, err := api.service.DeadLetters(ctx, query)
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			var bodies []letterBody
-			for _, l := range list {
-				bodies = append(bodies, letterBodyOf(l))
-			}
-			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "integration": {in.Integration}, "entity": {in.Entity}, "state": {in.State}}), nil
+			return each(list, letterBodyOf), next, err
 		})
 	const item = "/dead-letters/item"
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: item, OperationID: "getDeadLetter", Summary: "Get one change with its data", Tags: tags, Errors: []int{http.StatusNotFound}},
@@ -117,7 +111,7 @@ func (api *api) deadLetterOperations() {
 			if err != nil {
 				return nil, err
 			}
-			return &letterAnswer{versionTag(l.Version), letterBodyOf(l)}, nil
+			return &letterAnswer{ETag: versionTag(l.Version), Body: letterBodyOf(l)}, nil
 		})
 	type editLetterInput struct {
 		Integration string `query:"integration" maxLength:"64" required:"true"`
@@ -138,7 +132,7 @@ func (api *api) deadLetterOperations() {
 			if err != nil {
 				return nil, stale(c, err)
 			}
-			return &letterAnswer{versionTag(l.Version), letterBodyOf(l)}, nil
+			return &letterAnswer{ETag: versionTag(l.Version), Body: letterBodyOf(l)}, nil
 		})
 	for _, change := range []struct {
 		method, path, id, summary string
@@ -162,23 +156,17 @@ func (api *api) deadLetterOperations() {
 func (api *api) conflictOperations() {
 	tags := []string{"conflicts"}
 	type listInput struct {
+		paging.Page
+		Sort        string `query:"sort" enum:"-at" doc:"The order there is"`
 		Integration string `query:"integration" maxLength:"64"`
 		State       string `query:"state" enum:"open,decided,resolved" default:"open"`
-		Limit       int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor      string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/conflicts", OperationID: "listConflicts", Summary: "Records that both sides have changed", Tags: tags},
-		func(ctx context.Context, c *call, in *listInput) (*listAnswer[conflictBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/conflicts", OperationID: "listConflicts", Summary: "Records that both sides have changed", Tags: tags},
+		func(ctx context.Context, c *call, in *listInput) ([]conflictBody, string, error) {
+			in.Uncounted = true // each row is opened
 			list, next, err := api.service.Conflicts(ctx, enlace.ConflictQuery{Tenant: c.access.Tenant, Integration: in.Integration, State: enlace.ConflictState(in.State),
 				Cursor: in.Cursor, Limit: in.Limit})
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			var bodies []conflictBody
-			for _, conflict := range list {
-				bodies = append(bodies, conflictBodyOf(conflict))
-			}
-			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "integration": {in.Integration}, "state": {in.State}}), nil
+			return each(list, conflictBodyOf), next, err
 		})
 	type resolveInput struct {
 		ID   string `path:"id" maxLength:"64"`
@@ -208,29 +196,22 @@ type missingBody struct {
 
 // entityList is a list of an integration's records of one entity.
 type entityList struct {
+	paging.Page
+	Sort   string `query:"sort" enum:"id" doc:"The order there is"`
 	ID     string `path:"id" maxLength:"64"`
 	Entity string `query:"entity" maxLength:"64" required:"true"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor string `query:"cursor" maxLength:"500"`
 }
 
 func (api *api) recordOperations() {
 	tags := []string{"records"}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/deletions", OperationID: "listDeletions", Summary: "Records that have disappeared and wait for a decision", Tags: tags},
-		func(ctx context.Context, c *call, in *entityList) (*listAnswer[missingBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/deletions", OperationID: "listDeletions", Summary: "Records that have disappeared and wait for a decision", Tags: tags},
+		func(ctx context.Context, c *call, in *entityList) ([]missingBody, string, error) {
 			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			list, next, err := api.service.MissingRecords(ctx, enlace.RecordQuery{Ref: found.Ref, Entity: in.Entity, Cursor: in.Cursor, Limit: in.Limit})
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			var bodies []missingBody
-			for _, r := range list {
-				bodies = append(bodies, missingBody{in.Entity, r.ID, r.LocalID, r.Seen.UTC()})
-			}
-			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "entity": {in.Entity}}), nil
+			return each(list, func(r enlace.RecordState) missingBody { return missingBody{in.Entity, r.ID, r.LocalID, r.Seen.UTC()} }), next, err
 		})
 	type decideInput struct {
 		ID   string `path:"id" maxLength:"64"`
@@ -269,47 +250,33 @@ func (api *api) recordOperations() {
 			})
 	}
 	type pageInput struct {
+		paging.Page
+		Sort   string `query:"sort" enum:"entity" doc:"The order there is: by entity, and then by id"`
 		ID     string `path:"id" maxLength:"64"`
 		Entity string `query:"entity" maxLength:"64"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/refused", OperationID: "listRefusedRecords", Summary: "Records that the mapping or the sink refused", Tags: tags},
-		func(ctx context.Context, c *call, in *pageInput) (*listAnswer[refusedBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/refused", OperationID: "listRefusedRecords", Summary: "Records that the mapping or the sink refused", Tags: tags},
+		func(ctx context.Context, c *call, in *pageInput) ([]refusedBody, string, error) {
 			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			list, next, err := api.service.RefusedRecords(ctx, enlace.RefusedQuery{Ref: found.Ref, Entity: in.Entity, Cursor: in.Cursor, Limit: in.Limit})
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			var bodies []refusedBody
-			for _, r := range list {
-				bodies = append(bodies, refusedBodyOf(r))
-			}
-			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "entity": {in.Entity}}), nil
+			return each(list, refusedBodyOf), next, err
 		})
 	type missedInput struct {
-		ID     string `path:"id" maxLength:"64"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor string `query:"cursor" maxLength:"500"`
+		paging.Page
+		Sort string `query:"sort" enum:"entity" doc:"The order there is: by entity, and then by id"`
+		ID   string `path:"id" maxLength:"64"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/missed", OperationID: "listMissedRecords", Summary: "Changes that no webhook delivery told of", Tags: tags},
-		func(ctx context.Context, c *call, in *missedInput) (*listAnswer[missedBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/missed", OperationID: "listMissedRecords", Summary: "Changes that no webhook delivery told of", Tags: tags},
+		func(ctx context.Context, c *call, in *missedInput) ([]missedBody, string, error) {
 			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			list, next, err := api.service.MissedRecords(ctx, enlace.MissedQuery{Ref: found.Ref, Cursor: in.Cursor, Limit: in.Limit})
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			var bodies []missedBody
-			for _, m := range list {
-				bodies = append(bodies, missedBodyOf(m))
-			}
-			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}}), nil
+			return each(list, missedBodyOf), next, err
 		})
 }
 

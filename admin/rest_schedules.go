@@ -3,13 +3,12 @@ package admin
 import (
 	"context"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/admin/internal/paging"
 )
 
 // scheduleInput is a schedule as it comes in.
@@ -88,21 +87,14 @@ type versioned struct {
 func (api *api) scheduleOperations() {
 	tags := []string{"schedules"}
 	type listInput struct {
+		paging.Page
+		Sort        string `query:"sort" enum:"id" doc:"The order there is"`
 		Integration string `query:"integration" maxLength:"64"`
-		Limit       int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor      string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/schedules", OperationID: "listSchedules", Summary: "List schedules", Tags: tags},
-		func(ctx context.Context, c *call, in *listInput) (*listAnswer[scheduleBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/schedules", OperationID: "listSchedules", Summary: "List schedules", Tags: tags},
+		func(ctx context.Context, c *call, in *listInput) ([]scheduleBody, string, error) {
 			list, next, err := api.service.Schedules(ctx, enlace.ScheduleQuery{Tenant: c.access.Tenant, Integration: in.Integration, Cursor: in.Cursor, Limit: in.Limit})
-			if err != nil {
-				return nil, cursorProblem(c, in.Cursor, err)
-			}
-			var bodies []scheduleBody
-			for _, s := range list {
-				bodies = append(bodies, scheduleBodyOf(translator(c.Language), s))
-			}
-			return listOf(bodies, next, url.Values{"limit": {strconv.Itoa(in.Limit)}, "integration": {in.Integration}}), nil
+			return each(list, func(s enlace.Schedule) scheduleBody { return scheduleBodyOf(translator(c.Language), s) }), next, err
 		})
 	operation(api, GrantSync, huma.Operation{Method: "POST", Path: "/schedules", OperationID: "createSchedule", Summary: "Start runs again and again", Tags: tags, Metadata: local,
 		DefaultStatus: http.StatusCreated, Errors: []int{http.StatusNotFound}},

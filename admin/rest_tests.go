@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/enlace-go/enlace"
+	"github.com/enlace-go/enlace/admin/internal/paging"
 )
 
 // syncWait is how long a POST waits for its run before it answers 202.
@@ -327,54 +327,39 @@ func (api *api) await(ctx context.Context, c *call, n *test, prefer string) (*ru
 	return out, nil
 }
 
-// runsOf is a page of what the service keeps of runs; next leads to the one behind it.
-func (api *api) runsOf(ctx context.Context, c *call, query enlace.RunQuery, next url.Values) (*listAnswer[runBody], error) {
-	runs, cursor, err := api.service.Runs(ctx, query)
-	if err != nil {
-		return nil, cursorProblem(c, query.Cursor, err)
-	}
-	var bodies []runBody
-	for _, run := range runs {
-		bodies = append(bodies, syncBody(run, translator(c.Language)))
-	}
-	return listOf(bodies, cursor, next), nil
+// runsOf is a page of what the service keeps of runs.
+func (api *api) runsOf(ctx context.Context, c *call, query enlace.RunQuery) ([]runBody, string, error) {
+	runs, next, err := api.service.Runs(ctx, query)
+	return each(runs, func(r enlace.Run) runBody { return syncBody(r, translator(c.Language)) }), next, err
 }
 
 func (api *api) runOperations() {
 	type listInput struct {
+		paging.Page
+		Sort        string `query:"sort" enum:"-startedAt" doc:"The order there is"`
 		Integration string `query:"integration" maxLength:"64"`
 		Kind        string `query:"kind" enum:"sync,test" default:"sync" doc:"sync: what the service keeps; test: what the console has tried"`
-		Limit       int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor      string `query:"cursor" maxLength:"500"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/runs", OperationID: "listRuns", Summary: "List runs, newest first", Tags: []string{"runs"}},
-		func(ctx context.Context, c *call, in *listInput) (*listAnswer[runBody], error) {
-			t := translator(c.Language)
-			var bodies []runBody
-			q := url.Values{"kind": {in.Kind}}
-			if in.Integration != "" {
-				q["integration"] = []string{in.Integration}
-			}
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/runs", OperationID: "listRuns", Summary: "List runs, newest first", Tags: []string{"runs"}},
+		func(ctx context.Context, c *call, in *listInput) ([]runBody, string, error) {
 			if in.Kind == "test" {
-				for _, n := range api.tests.list(c.access.Tenant, in.Integration, in.Limit) {
-					bodies = append(bodies, n.view().body(t))
-				}
-				return listOf(bodies, "", q), nil
+				tests := api.tests.list(c.access.Tenant, in.Integration, in.Limit)
+				return each(tests, func(n *test) runBody { return n.view().body(translator(c.Language)) }), "", nil
 			}
-			return api.runsOf(ctx, c, enlace.RunQuery{Tenant: c.access.Tenant, Integration: in.Integration, Cursor: in.Cursor, Limit: in.Limit}, q)
+			return api.runsOf(ctx, c, enlace.RunQuery{Tenant: c.access.Tenant, Integration: in.Integration, Cursor: in.Cursor, Limit: in.Limit})
 		})
 	type ofIntegration struct {
-		ID     string `path:"id" maxLength:"64"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-		Cursor string `query:"cursor" maxLength:"500"`
+		paging.Page
+		Sort string `query:"sort" enum:"-startedAt" doc:"The order there is"`
+		ID   string `path:"id" maxLength:"64"`
 	}
-	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/runs", OperationID: "listIntegrationRuns", Summary: "List the runs of an integration, newest first", Tags: []string{"runs"}},
-		func(ctx context.Context, c *call, in *ofIntegration) (*listAnswer[runBody], error) {
+	listOperation(api, GrantView, huma.Operation{Method: "GET", Path: "/integrations/{id}/runs", OperationID: "listIntegrationRuns", Summary: "List the runs of an integration, newest first", Tags: []string{"runs"}},
+		func(ctx context.Context, c *call, in *ofIntegration) ([]runBody, string, error) {
 			found, err := api.service.Get(ctx, c.integrationRef(in.ID))
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
-			return api.runsOf(ctx, c, enlace.RunQuery{Tenant: found.Tenant, Integration: found.ID, Cursor: in.Cursor, Limit: in.Limit}, url.Values{})
+			return api.runsOf(ctx, c, enlace.RunQuery{Tenant: found.Tenant, Integration: found.ID, Cursor: in.Cursor, Limit: in.Limit})
 		})
 	operation(api, GrantView, huma.Operation{Method: "GET", Path: "/runs/{id}", OperationID: "getRun", Summary: "Get a run", Tags: []string{"runs"}},
 		func(ctx context.Context, c *call, in *idInput) (*runAnswer, error) {

@@ -2,12 +2,10 @@ package admin
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // route is one address of the pages: what it asks for, and what answers. The
@@ -171,9 +169,9 @@ func (a *Admin) admit(w http.ResponseWriter, r *http.Request, c *call, grant Gra
 	if tests {
 		name, b = "tests", testRate
 	}
-	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, name, b.burst, int(float64(b.burst)/float64(b.rate))))
-	if wait := a.limits.take(c.access.User, name, b); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+	left := a.limits.take(c.access.User, name, b)
+	left.tell(w.Header(), name, b)
+	if left.wait > 0 {
 		return newProblem(c, "rate_limited")
 	}
 	return nil
