@@ -84,7 +84,10 @@ func TestTroubledSource(t *testing.T) {
 
 // newService is a service on a store, with the fake provider.
 func newService(store enlace.Store) (*enlace.Service, error) {
-	p := fake.New(fake.Options{})
+	return newServiceOf(fake.New(fake.Options{}), store)
+}
+
+func newServiceOf(p *fake.Provider, store enlace.Store) (*enlace.Service, error) {
 	key, err := enlace.ParseKey(enlace.GenerateKey())
 	if err != nil {
 		return nil, err

@@ -1,14 +1,90 @@
 package admin_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/adapters/fake"
+	"github.com/enlace-go/enlace/admin"
+	"github.com/enlace-go/enlace/store/memory"
 )
+
+// TestResponseTimes: the list of integrations tells each one's response time, to whoever may
+// see metrics; a source of metrics that hangs costs that column only. The time is virtual.
+func TestResponseTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		grants := admin.Administrator
+		p := fake.New(fake.Options{Latency: 300 * time.Millisecond})
+		store := &forgetful{Store: memory.New()}
+		service, err := newServiceOf(p, store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		handler := admin.Handler(service, admin.Options{Authorize: func(*http.Request) (admin.Access, error) {
+			return admin.Access{User: "u1", Grants: grants}, nil
+		}})
+		defer handler.Close()
+		credential := p.APIKey()
+		in, err := service.Create(t.Context(), enlace.NewIntegration{Provider: fake.Name, Name: "Vendas", Credential: &credential})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- service.Run(ctx) }()
+		if _, err := service.Sync(t.Context(), in.Ref, enlace.SyncOptions{Sink: &picky{}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Minute) // the minute of the sync is stored
+		list := func() string {
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/i", nil))
+			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Vendas") {
+				t.Errorf("status %d\n%s", w.Code, w.Body)
+			}
+			return w.Body.String()
+		}
+		if page := list(); !regexp.MustCompile(`data-label="p95, 24 h">3\d\d ms<`).MatchString(page) {
+			t.Errorf("the response time is not in\n%s", page)
+		}
+		store.hang.Store(true)
+		if page := list(); !strings.Contains(page, "This data is not available now") || !strings.Contains(page, `data-label="p95, 24 h">–<`) {
+			t.Errorf("the page with metrics that hang:\n%s", page)
+		}
+		grants = admin.GrantView
+		if page := list(); strings.Contains(page, "p95") || strings.Contains(page, "not available now") {
+			t.Errorf("who may not see metrics gets\n%s", page)
+		}
+		store.hang.Store(false)
+		cancel()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// forgetful is a store whose metrics hang at times.
+type forgetful struct {
+	enlace.Store
+	hang atomic.Bool
+}
+
+func (s *forgetful) Metrics(ctx context.Context, q enlace.MetricChunkQuery) ([]enlace.MetricChunk, error) {
+	if s.hang.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.Store.Metrics(ctx, q)
+}
 
 // TestOverviewCards: the overview tells which schedule is furthest behind, which credentials
 // end soon and which providers are left alone; only of the user's tenant.
