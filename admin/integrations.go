@@ -322,6 +322,15 @@ func (a *Admin) saveIntegration(w http.ResponseWriter, r *http.Request, c *call)
 	if changed.Version, err = strconv.ParseInt(r.PostForm.Get("version"), 10, 64); err != nil {
 		return newProblem(c, "version_required")
 	}
+	switch r.PostForm.Get("do") {
+	case "review":
+		return a.reviewIntegration(w, r, c, in, d, e, changed.Version)
+	case "edit": // back from the review
+		f := newForm(c, d, in)
+		f.fill(r, e)
+		f.Version = changed.Version
+		return a.showEdit(w, r, c, in, f, 0)
+	}
 	_, err = a.service.Update(r.Context(), changed)
 	if err == nil {
 		leave(w, http.StatusSeeOther, c.mount.root+"i/"+in.ID+"?done=saved")

@@ -109,13 +109,18 @@ func (a *Admin) loadMapping(r *http.Request, c *call) (mappingData, error) {
 }
 
 func (a *Admin) showMapping(w http.ResponseWriter, r *http.Request, c *call, data mappingData, status int) error {
+	return a.showMappingAs(w, r, c, "mapping", data, data, status)
+}
+
+// showMappingAs is a page about a version; shown is what its template gets.
+func (a *Admin) showMappingAs(w http.ResponseWriter, r *http.Request, c *call, name string, data mappingData, shown any, status int) error {
 	t := translator(c.Language)
 	title := t.text("mapping.new", data.Entity)
 	if data.Version.Number > 0 {
 		title = t.text("mapping.title", data.Entity, data.Version.Number)
 	}
-	return a.show(w, r, c, page{name: "mapping", status: status, title: title, section: "integrations", crumbs: []crumb{{t.text("nav.integrations"), "i"},
-		{data.Integration.Name, "i/" + data.Integration.ID}, {t.text("mappings.title"), "i/" + data.Integration.ID + "/mappings"}}, data: data})
+	return a.show(w, r, c, page{name: name, status: status, title: title, section: "integrations", crumbs: []crumb{{t.text("nav.integrations"), "i"},
+		{data.Integration.Name, "i/" + data.Integration.ID}, {t.text("mappings.title"), "i/" + data.Integration.ID + "/mappings"}}, data: shown})
 }
 
 // changeMapping saves, activates or retires a version, or tries it in the shadow.
@@ -139,12 +144,21 @@ func (a *Admin) changeMapping(w http.ResponseWriter, r *http.Request, c *call) e
 	if err := a.admit(w, r, c, grant, do == "shadow"); err != nil {
 		return err
 	}
+	document := json.RawMessage(r.PostForm.Get("document"))
+	if do == "review" && !json.Valid(document) {
+		do = "save" // which says what is wrong with it
+	}
 	switch do {
+	case "review":
+		return a.reviewMapping(w, r, c, data, document)
+	case "edit": // back from the review
+		data.Text = string(document)
+		return a.showMapping(w, r, c, data, 0)
 	case "save":
-		version.Ref, version.Entity, version.Document = data.Integration.Ref, data.Entity, json.RawMessage(r.PostForm.Get("document"))
+		version.Ref, version.Entity, version.Document = data.Integration.Ref, data.Entity, document
 		version, err = a.service.SaveMapping(r.Context(), version)
 		if faults := mappingFaults(err); faults != nil {
-			data.Text, data.Faults = r.PostForm.Get("document"), faults
+			data.Text, data.Faults = string(document), faults
 			return a.showMapping(w, r, c, data, http.StatusUnprocessableEntity)
 		}
 	case "activate":

@@ -115,7 +115,22 @@ func TestStates(t *testing.T) {
 	check("conflict", "Outra pessoa salvou antes")
 	b.run(chromedp.Click(`input[name=name][value="Vendas SP"]`, chromedp.ByQuery))
 	b.submit(`form.form button[type=submit]`)
+	check("nothing to save", "Nada mudou")
+	b.submit(`button[value=edit]`)
+	b.eval(`document.querySelector('[name=name]').value = 'Vendas RJ'; document.querySelector('[name="setting.timeout"]').value = '9000'`, nil)
+	b.submit(`form.form button[type=submit]`)
+	check("review", "2 campos mudam")
+	b.fits("review")
+	b.submit(`button[value=save]`)
 	check("resolved", "Alterações salvas")
+	// A mapping is compared line by line.
+	b.open(h.base + "i/" + in.ID + "/mappings/contacts/0")
+	b.eval(`document.getElementById('document').value = '{"name":"contacts","fields":[{"from":"name","to":"nome"}]}'`, nil)
+	b.submit(`button[value=review]`)
+	check("review of a mapping", "O que muda no documento")
+	b.fits("review of a mapping")
+	b.submit(`button[value=save]`)
+	check("draft", "rascunho")
 
 	for _, mood := range []string{"fail", "hang"} {
 		h.store.mood.Store(mood)
