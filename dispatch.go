@@ -48,7 +48,7 @@ func (s *Service) prepareWebhooks(c WebhookConfig) {
 	s.refusals.limit, s.refusals.burst = rate.Limit(float64(c.RefusedPerMinute)/60), c.RefusedPerMinute
 	s.arrivals.limit, s.arrivals.burst = rate.Limit(c.PerSecond), c.Burst
 	s.inFlight.left.Store(c.MaxInFlight)
-	s.commits = groupCommit[*arrival]{run: s.commitArrivals, maxItems: sharedCommit, parallel: parallelCommits(s.store)}
+	s.commits = groupCommit[*arrival]{run: s.commitArrivals, maxItems: sharedCommit, parallel: parallelCommits(s.store), beside: commitBeside}
 	if c.SpillDirectory != "" {
 		s.spill = openSpill(c.SpillDirectory, c.MaxSpill)
 	}

@@ -8,7 +8,7 @@ import (
 
 // groupCommit lets many callers share one commit: while one is on its way, those who
 // come meanwhile gather for the next. It starts no goroutine: the first caller of a
-// batch carries it out for all. Set the first three fields before its use.
+// batch carries it out for all. Set the first four fields before its use.
 type groupCommit[T any] struct {
 	// run makes all items durable, or none. Its context does not end with any
 	// caller's.
@@ -17,6 +17,9 @@ type groupCommit[T any] struct {
 	maxItems int
 	// parallel is how many commits may be on their way at once.
 	parallel int
+	// beside is how many items must wait for a commit to begin beside another one: each costs
+	// the store as much as some items do, whatever it holds.
+	beside int
 
 	mu      sync.Mutex
 	waiting []*commitWaiter[T]
@@ -41,7 +44,7 @@ func (g *groupCommit[T]) do(ctx context.Context, item T) error {
 	w := &commitWaiter[T]{item: item, done: make(chan commitVerdict[T], 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, w)
-	if g.running < g.parallel {
+	if g.running == 0 || (g.running < g.parallel && len(g.waiting) >= g.beside) {
 		g.running++
 		g.passOn()
 	}
@@ -58,9 +61,10 @@ func (g *groupCommit[T]) do(ctx context.Context, item T) error {
 	}
 }
 
-// passOn has the first who waits commit, or ends a turn. g.mu is held.
+// passOn has the first who waits commit, or ends a turn; what is left then is for the one
+// that is on its way. g.mu is held.
 func (g *groupCommit[T]) passOn() {
-	if len(g.waiting) == 0 {
+	if len(g.waiting) == 0 || (g.running > 1 && len(g.waiting) < g.beside) {
 		g.running--
 		return
 	}

@@ -12,12 +12,12 @@ import (
 
 // Those who come while a commit is on its way share the next one.
 func TestGroupCommitShares(t *testing.T) {
-	for _, parallel := range []int{1, 2} {
+	for _, c := range []struct{ parallel, beside int }{{1, 0}, {2, 0}, {2, 5}, {2, 1000}} {
 		synctest.Test(t, func(t *testing.T) {
 			var mu sync.Mutex
 			var sizes []int
 			committed := map[int]int{}
-			g := groupCommit[int]{maxItems: 10, parallel: parallel, run: func(_ context.Context, items []int) error {
+			g := groupCommit[int]{maxItems: 10, parallel: c.parallel, beside: c.beside, run: func(_ context.Context, items []int) error {
 				time.Sleep(time.Second) // of virtual time
 				mu.Lock()
 				defer mu.Unlock()
@@ -53,14 +53,56 @@ func TestGroupCommitShares(t *testing.T) {
 	}
 }
 
+// A commit begins beside another one when it is worth it; fewer wait until that one has ended.
+func TestGroupCommitBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var begun [][]int
+		hold := make(chan struct{})
+		g := groupCommit[int]{maxItems: 10, parallel: 2, beside: 3, run: func(_ context.Context, items []int) error {
+			begun = append(begun, items)
+			<-hold
+			return nil
+		}}
+		var wait sync.WaitGroup
+		arrive := func(item int) {
+			wait.Go(func() { _ = g.do(t.Context(), item) })
+			synctest.Wait()
+		}
+		for i, want := range []int{1, 1, 1, 2, 2, 2} { // how many commits have begun
+			arrive(i)
+			if len(begun) != want {
+				t.Fatalf("%d commits with %d items, want %d: %v", len(begun), i+1, want, begun)
+			}
+		}
+		hold <- struct{}{} // one of the two ends: what waits is not worth another one beside the other
+		synctest.Wait()
+		if len(begun) != 2 {
+			t.Fatalf("%v", begun)
+		}
+		hold <- struct{}{}
+		synctest.Wait()
+		if len(begun) != 3 || len(begun[2]) != 2 {
+			t.Fatalf("%v", begun)
+		}
+		hold <- struct{}{}
+		wait.Wait()
+	})
+}
+
 // Callers that give up, errors and panics leave everybody else with the right answer,
 // and the group goes on.
 func TestGroupCommitFaults(t *testing.T) {
+	for _, beside := range []int{0, 3} {
+		groupCommitFaults(t, beside)
+	}
+}
+
+func groupCommitFaults(t *testing.T, beside int) {
 	var commits, running, most atomic.Int64
 	failed := errors.New("failed")
 	var mu sync.Mutex
 	committed := map[int]bool{}
-	g := groupCommit[int]{maxItems: 7, parallel: 2, run: func(ctx context.Context, items []int) error {
+	g := groupCommit[int]{maxItems: 7, parallel: 2, beside: beside, run: func(ctx context.Context, items []int) error {
 		if ctx.Err() != nil {
 			t.Error("the commit's context has ended")
 		}
