@@ -122,5 +122,11 @@ func (w *firstAnswer) FlushError() error {
 	return http.NewResponseController(w.to).Flush()
 }
 
-// Unwrap is for http.ResponseController, too.
-func (w *firstAnswer) Unwrap() http.ResponseWriter { return w.to }
+// SetWriteDeadline is for http.ResponseController. There is no Unwrap, which would let an
+// answer that was given up set the deadline of the next one on the connection.
+func (w *firstAnswer) SetWriteDeadline(at time.Time) error {
+	if !w.begin() {
+		return http.ErrHandlerTimeout
+	}
+	return http.NewResponseController(w.to).SetWriteDeadline(at)
+}

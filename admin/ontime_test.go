@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -22,10 +24,14 @@ import (
 // nobody waits any more, or "deaf" for half a minute whoever waits.
 type stuck struct {
 	enlace.Store
-	mood atomic.Value
+	mood  atomic.Value
+	asked atomic.Int64 // reads while it has a mood
 }
 
 func (s *stuck) trouble(ctx context.Context) error {
+	if s.mood.Load() != nil {
+		s.asked.Add(1)
+	}
 	switch s.mood.Load() {
 	case "fail":
 		return errors.New("the disk is gone")
@@ -231,8 +237,8 @@ func TestStoreInTrouble(t *testing.T) {
 					}
 					if isAPI := strings.HasPrefix(pattern, "/api/"); isAPI && !strings.Contains(w.Body.String(), `"code":"store_unavailable"`) {
 						t.Errorf("%s: %s", pattern, w.Body)
-					} else if !isAPI && !strings.Contains(w.Body.String(), `<nav`) {
-						t.Errorf("%s: no shell around\n%.300s", pattern, w.Body)
+					} else if !isAPI && (!strings.Contains(w.Body.String(), `<nav`) || refused && !strings.Contains(w.Body.String(), "Try again")) {
+						t.Errorf("%s: no shell around, or no way on\n%.300s", pattern, w.Body)
 					}
 				}
 				store.mood.Store("")
@@ -240,4 +246,43 @@ func TestStoreInTrouble(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDeafStoreAndMany: what goes on behind a store that does not listen is bounded, and who
+// finds no room is answered in time as well. The time is virtual.
+func TestDeafStoreAndMany(t *testing.T) {
+	const most = 256
+	synctest.Test(t, func(t *testing.T) {
+		store := &stuck{Store: memory.New()}
+		_, handler := newBare(t, store, admin.Options{})
+		store.mood.Store("deaf")
+		var asking sync.WaitGroup
+		for i := range most + 50 {
+			asking.Go(func() {
+				r := httptest.NewRequest(http.MethodGet, "/api/v1/schedules", nil)
+				r.Header.Set("Test-User", strconv.Itoa(i))
+				w := httptest.NewRecorder()
+				began := time.Now()
+				handler.ServeHTTP(w, r)
+				if took := time.Since(began); w.Code != http.StatusServiceUnavailable || took > 2*time.Second {
+					t.Errorf("status %d after %s", w.Code, took)
+				}
+			})
+		}
+		asking.Wait()
+		if n := store.asked.Load(); n != most {
+			t.Errorf("%d reads go on, want %d", n, most)
+		}
+		began := time.Now()
+		handler.Close()
+		if waited := time.Since(began); waited < 27*time.Second || waited > 30*time.Second {
+			t.Errorf("Close has waited for %s", waited)
+		}
+		store.mood.Store("")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/schedules", nil))
+		if w.Code != http.StatusOK {
+			t.Errorf("when the store is back: status %d", w.Code)
+		}
+	})
 }

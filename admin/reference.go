@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -47,7 +48,7 @@ func (a *Admin) referencePage(w http.ResponseWriter, r *http.Request, c *call) e
 			shown := referenceOperation{Method: method, Path: path, Summary: o.Summary, Description: o.Description, ID: o.OperationID}
 			shown.Grant, _ = o.Extensions["x-grant"].(string)
 			for _, p := range o.Parameters {
-				shown.Parameters = append(shown.Parameters, referenceParameter{p.Name, p.In, p.Description, p.Required})
+				shown.Parameters = append(shown.Parameters, referenceParameter{p.Name, p.In, describedValues(p), p.Required})
 			}
 			group := strings.Join(o.Tags, " ")
 			groups[group] = append(groups[group], shown)
@@ -66,4 +67,20 @@ func (a *Admin) referencePage(w http.ResponseWriter, r *http.Request, c *call) e
 		data.Codes = append(data.Codes, referenceCode{code, codes[code], t.text("problem." + code)})
 	}
 	return a.show(w, r, c, page{name: "reference", title: t.text("nav.api"), section: "api", data: data})
+}
+
+// describedValues is what a parameter is for, and which values it may have.
+func describedValues(p *huma.Param) string {
+	values := p.Schema.Enum
+	if p.Schema.Items != nil {
+		values = p.Schema.Items.Enum
+	}
+	if len(values) == 0 {
+		return p.Description
+	}
+	var names []string
+	for _, value := range values {
+		names = append(names, fmt.Sprint(value))
+	}
+	return strings.TrimPrefix(p.Description+": ", ": ") + strings.Join(names, ", ")
 }

@@ -148,6 +148,7 @@ func TestListConventions(t *testing.T) {
 	if lists < 15 {
 		t.Errorf("only %d lists", lists)
 	}
+	h.get("api").want(t, http.StatusOK, "Newest or oldest first: -seq, seq", "The order there is: -startedAt")
 }
 
 // TestNotModified: who has read something is not sent it again while it is the same.
