@@ -185,6 +185,9 @@ func (a *Admin) liveOf(w http.ResponseWriter, r *http.Request, c *call, integrat
 	return a.streaming(w, r, c, GrantView, func(ctx context.Context, out *eventWriter, s *stream) bool {
 		if !greeted {
 			greeted, out.number = true, a.hub.number(c.access.Tenant)
+			if a.options.Logs != nil && integration == "" && c.may(GrantViewLogs) {
+				a.work.Go(func() { a.tellLogs(ctx, c.access.Tenant, s) })
+			}
 			out.event("hello", signal{Topic: "hello"})
 			return true
 		}

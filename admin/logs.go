@@ -1,11 +1,13 @@
 package admin
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/enlace-go/enlace"
 )
@@ -31,6 +33,32 @@ type logRow struct {
 	enlace.LogRecord
 	Word  string // of the level
 	Attrs []headerRow
+}
+
+// gatherLines is how long log lines are gathered before a stream is told of them.
+const gatherLines = time.Second
+
+// tellLogs tells a stream that the tenant has new log lines, until ctx ends.
+func (a *Admin) tellLogs(ctx context.Context, tenant string, s *stream) {
+	logs, any := a.options.Logs, enlace.LogQuery{Level: slog.LevelDebug - 100, Limit: 1}
+	newest := func() uint64 {
+		if lines, _ := logs.Lines(any); len(lines) > 0 {
+			return lines[0].Seq
+		}
+		return 0
+	}
+	mine := any
+	mine.Attrs = map[string]string{enlace.LogTenant: tenant}
+	for mine.After = newest(); logs.Wait(ctx, mine.After) == nil; {
+		last := newest()
+		if lines, _ := logs.Lines(mine); len(lines) > 0 {
+			s.add(signal{Topic: "logs"}, a.hub.number(tenant))
+		}
+		mine.After = last
+		if !pause(ctx, gatherLines) {
+			return
+		}
+	}
 }
 
 // logsPage shows the last lines of the host's log buffer, newest first, of the

@@ -1,6 +1,8 @@
 package admin_test
 
 import (
+	"bufio"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -60,6 +62,61 @@ func TestFlags(t *testing.T) {
 	h.post("flags", url.Values{"flag": {"nonsense"}, "state": {"off"}}).want(t, http.StatusUnprocessableEntity)
 	h.access.Grants = admin.Operator
 	h.post("flags", url.Values{"flag": {"integrations"}, "state": {"off"}}).want(t, http.StatusForbidden)
+}
+
+// TestLogsStream: an open stream tells of log lines, to whoever may see them.
+func TestLogsStream(t *testing.T) {
+	buffer := enlace.NewLogBuffer(100, nil)
+	h := newHost(t, hostOptions{options: admin.Options{Logs: buffer}})
+	in := h.connected("CRM")
+	// next is the first event behind the greeting that is no audit entry's.
+	next := func(write func()) string {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base+"live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := h.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		lines := bufio.NewScanner(response.Body)
+		for lines.Scan() && lines.Text() != "" { // the event that opens the stream
+		}
+		write()
+		for lines.Scan() {
+			if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok && name != "audit" {
+				return name
+			}
+		}
+		t.Fatalf("the stream ended: %v", lines.Err())
+		return ""
+	}
+	logger := slog.New(buffer)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if name := next(func() { go keepLogging(ctx, logger) }); name != "logs" {
+		t.Errorf("the event is %q", name)
+	}
+	h.access.Grants = admin.GrantView
+	if name := next(func() {
+		if _, err := h.service.Disable(t.Context(), in.Ref); err != nil {
+			t.Fatal(err)
+		}
+	}); name != "integrations" {
+		t.Errorf("who may not see log lines is told of %q", name)
+	}
+}
+
+// keepLogging writes lines until ctx ends: one that comes before the stream has begun to
+// look is followed by others.
+func keepLogging(ctx context.Context, logger *slog.Logger) {
+	for pauseFor(ctx) {
+		logger.Info("a page")
+	}
 }
 
 // TestLogs: the page shows the lines of the user's tenant, filtered, and only where

@@ -104,7 +104,8 @@
     pauseButton.hidden = false
     pauseButton.addEventListener('click', () => setPaused(!paused))
     document.body.addEventListener('htmx:beforeRequest', event => {
-      const open = document.activeElement?.closest('[data-live] form') || document.querySelector('[data-select]:checked')
+      const reading = event.target.matches('[data-follow]') && scrollY > 200 // further down the page stands still
+      const open = reading || document.activeElement?.closest('[data-live] form') || document.querySelector('[data-select]:checked')
       if (!event.target.matches('[data-live]')) return
       const now = Date.now()
       if (paused || document.hidden || open) {
@@ -127,6 +128,7 @@
     }
     document.addEventListener('visibilitychange', catchUp)
     document.addEventListener('focusout', catchUp)
+    addEventListener('scroll', () => { if (scrollY < 100) catchUp() }, { passive: true })
     addEventListener('pagehide', () => sources.forEach(source => source.close()))
     addEventListener('pageshow', event => { if (event.persisted) location.reload() })
   }

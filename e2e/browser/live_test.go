@@ -1,13 +1,18 @@
 package browser
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/adapters/fake"
+	"github.com/enlace-go/enlace/admin"
 )
 
 // TestLive: a page follows what happens without losing the reader's place.
@@ -39,6 +44,49 @@ func TestLive(t *testing.T) {
 	}
 	b.text("disabled")
 	b.healthy("live")
+}
+
+// TestLogsFollow: new log lines come by themselves, unless the reader is further down; the
+// page catches up when they are back at the top.
+func TestLogsFollow(t *testing.T) {
+	buffer := enlace.NewLogBuffer(400, nil)
+	logger := slog.New(buffer)
+	h := newHost(t, hostOptions{options: admin.Options{Logs: buffer}})
+	for i := range 150 {
+		logger.Info(fmt.Sprintf("page %d", i))
+	}
+	b := newTab(t, nil)
+	b.open(h.base + "logs")
+	b.wait(`document.getElementById('live-state').dataset.now === 'open'`)
+	// A line that comes before the stream has begun to look is followed by others.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for tick := time.NewTicker(20 * time.Millisecond); ; {
+			select {
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+				logger.Info("a first sign of life")
+			}
+		}
+	})
+	b.text("a first sign of life")
+	cancel()
+	writing.Wait()
+	b.run(chromedp.Evaluate(`window.scrollTo(0, 3000)`, nil))
+	b.wait(`scrollY > 200`)
+	logger.Info("while reading")
+	var shown bool
+	b.eval(`document.getElementById('live').dispatchEvent(new Event('poll')), fetch('logs').then(r => r.text()).then(() => document.body.innerText.includes('while reading'))`, &shown)
+	if shown {
+		t.Error("the page moved under the reader")
+	}
+	b.run(chromedp.Evaluate(`window.scrollTo(0, 0)`, nil))
+	b.text("while reading")
+	b.healthy("logs")
 }
 
 // TestSevenTabs: more tabs than browsers open connections share one stream, and
