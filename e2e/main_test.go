@@ -29,6 +29,7 @@ var roles = map[string]func(ctx context.Context, e environment) error{
 	"worker":   worker,
 	"callers":  callers,
 	"leading":  leading,
+	"node":     node,
 	"pusher":   pushChild,
 	"rotator":  rotator,
 	"receiver": receiver,
@@ -129,7 +130,7 @@ func (e *environment) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.service, err = enlace.New(enlace.Config{Registry: enlace.NewRegistry(adapter{}, limited{}, bitrix24.Adapter{}), Store: e.store, Keys: keys,
+	e.service, err = enlace.New(enlace.Config{Registry: enlace.NewRegistry(adapter{}, limited{}, noter{}, bitrix24.Adapter{}), Store: e.store, Keys: keys,
 		OAuth: map[string]enlace.OAuthApp{adapterName: {ClientID: "app", ClientSecret: enlace.NewSecret("app-secret"),
 			TokenURL: e.Token}},
 		RunLease: 100 * time.Millisecond,
