@@ -74,6 +74,7 @@ func TestAPIBulk(t *testing.T) {
 		t.Errorf("disabled: %s", a.body)
 	}
 	h.api("POST", "integrations/bulk/enable", object{"ids": []string{in.ID}}).want(t, http.StatusOK, `"ok":true`)
+	h.api("POST", "integrations/bulk/check", object{"ids": []string{in.ID}}).want(t, http.StatusOK, `"ok":true`)
 	h.api("POST", "integrations/bulk/sync", object{"ids": []string{in.ID}}).want(t, http.StatusOK, `"runId":"`)
 	h.api("POST", "integrations/bulk/enable", object{"ids": []string{}}).problem(t, http.StatusUnprocessableEntity, "validation_failed")
 	h.access.Grants = admin.ReadOnly

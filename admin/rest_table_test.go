@@ -317,9 +317,47 @@ func TestAPIRepairs(t *testing.T) {
 	h.api("PUT", delivery+"/body", object{"was": "something else", "body": "{}"}).problem(t, http.StatusPreconditionFailed, "version_conflict")
 	h.api("PUT", delivery+"/body", object{"was": body, "body": strings.Replace(body, "7", "8", 1)}).want(t, http.StatusNoContent)
 	h.api("POST", delivery+"/discard", nil).want(t, http.StatusNoContent)
+	h.api("POST", delivery+"/replay", nil).want(t, http.StatusAccepted)
 	h.api("POST", path+"/webhook", nil).want(t, http.StatusNoContent)
 	h.api("DELETE", path+"/webhook", nil).want(t, http.StatusNoContent)
 	h.api("POST", path+"/check", nil).want(t, http.StatusOK, `"checks"`)
+}
+
+// TestAPIDecisions: a conflict and disappeared records are decided on by the API.
+func TestAPIDecisions(t *testing.T) {
+	changes := rows{"contacts": {{ID: "c1", Data: json.RawMessage(`{"name":"Ana","email":"ana@example.com"}`)}}}
+	h := newHost(t, hostOptions{})
+	in := h.connected("CRM")
+	sync := func(o enlace.SyncOptions) {
+		o.Entities, o.Source = []string{"contacts"}, changes
+		if _, err := h.service.Sync(t.Context(), in.Ref, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sync(enlace.SyncOptions{Direction: enlace.Bidirectional})
+	all := h.provider.Records("contacts")
+	changes["contacts"][0].Data = json.RawMessage(`{"name":"Ana","email":"ana@home.example"}`)
+	h.provider.Put("contacts", all[len(all)-1].ID, map[string]string{"name": "Ana", "email": "ana@work.example"})
+	sync(enlace.SyncOptions{Direction: enlace.Bidirectional})
+	list := h.api("GET", "conflicts?integration="+in.ID, nil).want(t, http.StatusOK, `"localId":"c1"`, `"remote":"ana@work.example"`).json(t)["items"].([]any)
+	conflict := list[0].(object)
+	h.api("POST", "conflicts/"+conflict["id"].(string)+"/resolve", object{"integrationId": in.ID, "version": conflict["version"], "side": "remote"}).want(t, http.StatusOK, `"state":"decided"`)
+
+	h.provider.Seed("notes", 30)
+	pull := func() {
+		if _, err := h.service.Sync(t.Context(), in.Ref, enlace.SyncOptions{Entities: []string{"notes"}, Full: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pull()
+	for _, r := range h.provider.Records("notes") {
+		h.provider.Delete("notes", r.ID)
+	}
+	pull()
+	path := "integrations/" + in.ID + "/deletions"
+	gone := h.api("GET", path+"?entity=notes&limit=10", nil).want(t, http.StatusOK, `"total":{"value":30,"relation":"eq"}`).json(t)["items"].([]any)
+	h.api("POST", path+"/approve", object{"entity": "notes", "records": []any{gone[0].(object)["id"]}}).want(t, http.StatusOK, `"records":1`)
+	h.api("POST", path+"/reject", object{"entity": "notes", "all": true}).want(t, http.StatusOK, `"records":29`)
 }
 
 // TestAPIControl: flags, windows of maintenance and the audit trail by the API.

@@ -90,6 +90,7 @@ func TestAPIMappings(t *testing.T) {
 	a = h.api("POST", version+"/activate", nil, "If-Match", a.Header.Get("ETag")).want(t, http.StatusOK, `"state":"active"`)
 	h.api("POST", version+"/retire", nil, "If-Match", a.Header.Get("ETag")).want(t, http.StatusOK, `"state":"retired"`)
 	h.api("GET", path+"?entity=contacts", nil).want(t, http.StatusOK, `"number":1`)
+	h.api("GET", version, nil).want(t, http.StatusOK, `"state":"retired"`)
 	h.api("GET", path+"/contacts/7", nil).problem(t, http.StatusNotFound, "not_found")
 	h.access.Tenant = "other"
 	h.api("GET", version, nil).problem(t, http.StatusNotFound, "not_found")
