@@ -27,6 +27,10 @@ const (
 			presence = excluded.presence, version = excluded.version, updated_at = excluded.updated_at
 		WHERE r.version = excluded.version - 1`
 
+	// insertFound is for records that a pull has just found: what else a row has is the same for all, or not there yet.
+	insertFound = `INSERT INTO enlace.records (tenant, integration, entity, seen, presence, id, accepted, modified,
+		local_id, base_key_id, version, updated_at) VALUES `
+
 	othersWithLocalID = `SELECT count(*) FROM enlace.records WHERE tenant = ? AND integration = ? AND entity = ? AND local_id = ? AND id <> ?`
 
 	deleteRecords = `DELETE FROM enlace.records WHERE tenant = ? AND integration = ?`
@@ -77,21 +81,45 @@ func (s *Store) SaveRecordStates(ctx context.Context, ref enlace.Ref, entity str
 			}
 		}
 		for chunk := range slices.Chunk(states, recordsPerStatement) {
-			args := append(make([]any, 0, 3+10*len(chunk)), ref.Tenant, ref.ID, entity)
-			for _, r := range chunk {
-				args = append(args, r.ID, r.LocalID, digest(r.Accepted), digest(r.Pushed), nullable(r.Base),
-					int64(r.BaseKeyID), r.Modified.UnixMicro(), r.Seen.UnixMicro(), string(r.Presence), r.Version+1)
+			save := s.replaceStates
+			if justFound(chunk) {
+				save = s.insertStates
 			}
-			saved, err := s.exec(ctx, "save records", insertRecords+Values(len(chunk), 3, 10, ", {now}")+replaceRecords, args...)
-			if err != nil {
+			if saved, err := save(ctx, ref, entity, chunk); err != nil {
 				return err
-			}
-			if saved != int64(len(chunk)) {
+			} else if saved != int64(len(chunk)) {
 				return enlace.ErrConflict
 			}
 		}
 		return nil
 	})
+}
+
+// justFound says whether all states are new ones of a pull, and of the same walk.
+func justFound(states []enlace.RecordState) bool {
+	for _, r := range states {
+		if r.Version != 0 || r.LocalID != "" || !r.Pushed.IsZero() || r.Base != nil || !r.Seen.Equal(states[0].Seen) || r.Presence != states[0].Presence {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Store) insertStates(ctx context.Context, ref enlace.Ref, entity string, states []enlace.RecordState) (saved int64, err error) {
+	args := append(make([]any, 0, 5+3*len(states)), ref.Tenant, ref.ID, entity, states[0].Seen.UnixMicro(), string(states[0].Presence))
+	for _, r := range states {
+		args = append(args, r.ID, digest(r.Accepted), r.Modified.UnixMicro())
+	}
+	return s.exec(ctx, "save records", insertFound+Values(len(states), 5, 3, ", '', 0, 1, {now}")+" ON CONFLICT DO NOTHING", args...)
+}
+
+func (s *Store) replaceStates(ctx context.Context, ref enlace.Ref, entity string, states []enlace.RecordState) (saved int64, err error) {
+	args := append(make([]any, 0, 3+10*len(states)), ref.Tenant, ref.ID, entity)
+	for _, r := range states {
+		args = append(args, r.ID, r.LocalID, digest(r.Accepted), digest(r.Pushed), nullable(r.Base),
+			int64(r.BaseKeyID), r.Modified.UnixMicro(), r.Seen.UnixMicro(), string(r.Presence), r.Version+1)
+	}
+	return s.exec(ctx, "save records", insertRecords+Values(len(states), 3, 10, ", {now}")+replaceRecords, args...)
 }
 
 // checkLocalID tells a local id that is taken from other failures. Two who take it
