@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/admin"
@@ -18,7 +19,7 @@ import (
 // configure.
 func TestClosed(t *testing.T) {
 	h := newHost(t, hostOptions{})
-	closed := admin.Handler(h.service, admin.Options{})
+	closed := admin.Handler(h.service, admin.Options{SourceTimeout: time.Minute})
 	defer closed.Close()
 	for _, path := range []string{"/", "/i", "/api/v1/integrations", "/nothing"} {
 		w := httptest.NewRecorder()
@@ -38,7 +39,7 @@ func TestClosed(t *testing.T) {
 // machine.
 func TestDevelopment(t *testing.T) {
 	h := newHost(t, hostOptions{})
-	open := admin.Handler(h.service, admin.Options{Development: true})
+	open := admin.Handler(h.service, admin.Options{Development: true, SourceTimeout: time.Minute})
 	defer open.Close()
 	for _, c := range []struct {
 		peer, host string

@@ -73,7 +73,7 @@ type Options struct {
 	MaxStreams int
 	// SourceTimeout bounds what one part of a page may wait for its data; the rest
 	// of the page is shown all the same. A page or a read of the API that is nothing
-	// without its data is answered with 503 after a fifth more. Defaults to 1.5 s.
+	// without its data is answered with 503 after 1.3 times as long. Defaults to 1.5 s.
 	SourceTimeout time.Duration
 }
 

@@ -118,7 +118,7 @@ func newBare(t testing.TB, store enlace.Store, o admin.Options) (*enlace.Service
 // the next one beyond the limit is refused; Close ends them all.
 func TestStreams(t *testing.T) {
 	const streams, users = 200, 20
-	service, handler := newBare(t, memory.New(), admin.Options{MaxStreams: streams + 1})
+	service, handler := newBare(t, memory.New(), admin.Options{MaxStreams: streams + 1, SourceTimeout: time.Minute})
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	open := func(user int) *http.Response {
@@ -168,7 +168,7 @@ func TestStreams(t *testing.T) {
 
 // TestStreamsOfOneUser: one user cannot take all streams.
 func TestStreamsOfOneUser(t *testing.T) {
-	_, handler := newBare(t, memory.New(), admin.Options{})
+	_, handler := newBare(t, memory.New(), admin.Options{SourceTimeout: time.Minute})
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	defer handler.Close()
@@ -237,7 +237,7 @@ func (f *flushing) FlushError() error { return nil }
 
 // TestNoFlush: middleware that hides flushing costs the stream and not the page.
 func TestNoFlush(t *testing.T) {
-	_, handler := newBare(t, memory.New(), admin.Options{})
+	_, handler := newBare(t, memory.New(), admin.Options{SourceTimeout: time.Minute})
 	defer handler.Close()
 	w := &plainWriter{header: http.Header{}}
 	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/live", nil))

@@ -13,8 +13,8 @@ import (
 const maxReaders = 256
 
 // answerTime is how long a page or a read of the API waits for its data: longer than its
-// parts do, so that a page whose parts are late is shown with the rest.
-func (o Options) answerTime() time.Duration { return o.SourceTimeout + o.SourceTimeout/5 }
+// parts do, so that a page whose parts are late can be shown with the rest.
+func (o Options) answerTime() time.Duration { return o.SourceTimeout * 13 / 10 }
 
 // onTime answers a GET request within answerTime, whatever hangs behind it. What has begun to
 // answer by then, as streams and files have, goes on; what has not is told so by its context,

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -45,7 +46,7 @@ func loadDocument(name string) (*apiDocument, error) {
 	if err != nil {
 		return nil, err
 	}
-	handler := admin.Handler(service, admin.Options{Authorize: func(*http.Request) (admin.Access, error) {
+	handler := admin.Handler(service, admin.Options{SourceTimeout: time.Minute, Authorize: func(*http.Request) (admin.Access, error) {
 		return admin.Access{User: "u", Grants: admin.Administrator}, nil
 	}})
 	defer handler.Close()

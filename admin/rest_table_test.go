@@ -59,7 +59,7 @@ func TestAPITable(t *testing.T) {
 func TestAPIAlone(t *testing.T) {
 	h := newHost(t, hostOptions{})
 	in := h.connected("Vendas")
-	alone := admin.API(h.service, admin.Options{Authorize: func(*http.Request) (admin.Access, error) { return h.access, nil }})
+	alone := admin.API(h.service, admin.Options{SourceTimeout: time.Minute, Authorize: func(*http.Request) (admin.Access, error) { return h.access, nil }})
 	t.Cleanup(alone.Close)
 	mux := http.NewServeMux()
 	mux.Handle("/api/", http.StripPrefix("/api", alone))

@@ -71,7 +71,7 @@ func node(ctx context.Context, e environment) error {
 		_ = report(v)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/admin/", http.StripPrefix("/admin", admin.Handler(e.service, admin.Options{Authorize: func(*http.Request) (admin.Access, error) {
+	mux.Handle("/admin/", http.StripPrefix("/admin", admin.Handler(e.service, admin.Options{SourceTimeout: time.Minute, Authorize: func(*http.Request) (admin.Access, error) {
 		return admin.Access{User: "ana", Tenant: "acme", Grants: admin.ReadOnly}, nil
 	}})))
 	mux.HandleFunc("POST /notes/{id}", func(w http.ResponseWriter, r *http.Request) {

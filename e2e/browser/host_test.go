@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/adapters/bitrix24"
@@ -114,6 +115,7 @@ func newHost(t *testing.T, o hostOptions) *host {
 			return admin.Access{User: "ana", Name: "Ana Souza", Grants: admin.Administrator}, nil
 		}
 	}
+	o.options.SourceTimeout = 5 * time.Second // a busy machine is no slow source
 	h.admin = admin.Handler(h.service, o.options)
 	if o.mount == nil {
 		o.base, o.mount = "/integrations/", func(h http.Handler) http.Handler {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -137,7 +138,7 @@ func TestFrames(t *testing.T) {
 		})
 		return mux
 	}})
-	handler := admin.Handler(h.service, admin.Options{FrameAncestors: []string{h.server.URL}, Authorize: func(*http.Request) (admin.Access, error) {
+	handler := admin.Handler(h.service, admin.Options{SourceTimeout: time.Minute, FrameAncestors: []string{h.server.URL}, Authorize: func(*http.Request) (admin.Access, error) {
 		return admin.Access{User: "ana", Grants: admin.Administrator}, nil
 	}})
 	t.Cleanup(handler.Close)
