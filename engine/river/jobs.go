@@ -104,7 +104,8 @@ func (e *Engine) settle(ctx context.Context, job *river.Job[reminder]) error {
 }
 
 const (
-	// maxShared is for how many jobs at most a transaction shares locks.
+	// maxShared is for how many jobs at most a transaction shares locks: half of what PostgreSQL
+	// provides for each connection by default.
 	maxShared = 32
 	// unsettledPause is when the other job follows.
 	unsettledPause = time.Second
