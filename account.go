@@ -36,6 +36,9 @@ func (s *Service) account(ctx context.Context, ref Ref) (account, error) {
 	if s.inTransaction(ctx) { // which sees what nobody else does
 		return s.readAccount(ctx, ref)
 	}
+	if err := ctx.Err(); err != nil { // nothing is begun for a caller who has gone
+		return account{}, wrap("open", ErrStore, err)
+	}
 	read := s.joinAccountRead(ctx, ref)
 	select {
 	case <-read.done:
