@@ -18,6 +18,7 @@ type overviewData struct {
 	Attention    []attention
 	Health       part[healthSummary]
 	Waiting      part[[]attention]
+	Aside        part[[]attention] // what was refused; it fails with the runs
 	Schedules    part[[]enlace.Schedule]
 	Lag          lagSummary // from the schedules and the runs
 	Breakers     part[[]enlace.Ref]
@@ -58,6 +59,7 @@ type runSummary struct {
 type attention struct {
 	Path, Name, Group, State, Reason, Action string
 	At                                       time.Time
+	integration                              string // whose name is still to be told
 }
 
 func (a *Admin) overview(w http.ResponseWriter, r *http.Request, c *call) error {
@@ -83,7 +85,8 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request, c *call) error 
 		return list, err
 	})
 	breakers := read(a, r.Context(), c, func(ctx context.Context) ([]enlace.Ref, error) { return a.breakersOpen(ctx, c) })
-	data := overviewData{Integrations: integrations(), Runs: runs(), Health: health(), Waiting: waiting(), Schedules: schedules(), Breakers: breakers()}
+	aside := read(a, r.Context(), c, func(ctx context.Context) ([]attention, error) { return a.refusedLately(ctx, c, t) })
+	data := overviewData{Integrations: integrations(), Aside: aside(), Runs: runs(), Health: health(), Waiting: waiting(), Schedules: schedules(), Breakers: breakers()}
 	if data.Runs.Problem != nil {
 		data.Schedules.Problem = data.Runs.Problem // without the runs nobody knows
 	}
@@ -181,6 +184,12 @@ func needsAttention(t translator, data overviewData) []attention {
 	}
 	list = standing(t, data, named, list)
 	list = append(list, data.Waiting.Value...)
+	for _, refused := range data.Aside.Value {
+		if name, ok := named[refused.integration]; ok {
+			refused.Reason = name
+			list = append(list, refused)
+		}
+	}
 	failed := map[string]bool{}
 	for _, run := range data.Runs.Value.list {
 		if _, seen := failed[run.Ref.ID]; seen || run.DryRun {
@@ -230,6 +239,37 @@ func (a *Admin) waitingForSomebody(ctx context.Context, c *call, t translator) (
 	}
 	if len(conflicts) > 0 {
 		add("conflicts", "attention.conflicts", "conflict", "open", len(conflicts), conflicts[0].At)
+	}
+	return list, nil
+}
+
+// refusedLately are the records that are put aside, of those integrations whose latest runs
+// have put some aside: a few integrations, and up to a hundred records of each.
+func (a *Admin) refusedLately(ctx context.Context, c *call, t translator) ([]attention, error) {
+	const runsLookedAt, integrations, enough = 100, 5, 100
+	runs, _, err := a.service.Runs(ctx, enlace.RunQuery{Tenant: c.access.Tenant, Limit: runsLookedAt})
+	if err != nil {
+		return nil, err
+	}
+	var list []attention
+	var looked []enlace.Ref
+	for _, run := range runs {
+		refused := 0
+		for _, result := range run.Results {
+			refused += result.Refused
+		}
+		if refused == 0 || len(looked) == integrations || slices.Contains(looked, run.Ref) {
+			continue
+		}
+		looked = append(looked, run.Ref)
+		aside, _, err := a.service.RefusedRecords(ctx, enlace.RefusedQuery{Ref: run.Ref, Limit: enough})
+		if err != nil {
+			return nil, err
+		}
+		if len(aside) > 0 { // and nobody has seen to them
+			list = append(list, attention{Path: "i/" + run.Ref.ID + "/aside", Name: t.count("attention.refused", len(aside)), Group: "refused", State: "dead", At: run.UpdatedAt,
+				integration: run.Ref.ID})
+		}
 	}
 	return list, nil
 }

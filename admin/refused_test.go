@@ -88,6 +88,7 @@ func itemLink(t *testing.T, list answer, record string) string {
 func TestRefusedPages(t *testing.T) {
 	h, sink, in := withRefused(t)
 	path := "i/" + in.ID + "/aside"
+	h.get("").want(t, http.StatusOK, "Needs attention", "2 records were put aside", path)
 	list := h.get(path).want(t, http.StatusOK, "the name is too long", "odd<b>&id=1?", "plain", "Your system did not accept the data.")
 	link := itemLink(t, list, "odd<b>&id=1?")
 	item := h.get(link).want(t, http.StatusOK, `"name": "Ana Souza`, "No run tries it again by itself")
@@ -125,6 +126,9 @@ func TestRefusedPages(t *testing.T) {
 	h.get(path).want(t, http.StatusOK, "plain")
 	discard.Set("confirm", "yes")
 	h.post(post, discard).want(t, http.StatusOK, "Record discarded.", "None.")
+	if a := h.get(""); strings.Contains(a.body, "put aside") {
+		t.Error("nothing is put aside any more")
+	}
 	h.post(post, discard).want(t, http.StatusNotFound)
 	for _, broken := range []url.Values{{"do": {"edit"}}, {"version": {"1"}}} {
 		if a := h.post(post, broken); a.StatusCode < 400 || a.StatusCode >= 500 {

@@ -167,6 +167,11 @@
     if (Date.now() - leader < 1500 && pages[event.key]) document.querySelector(`.side [data-key="${pages[event.key]}"]`)?.click()
     else if (event.key === '/') { event.preventDefault(); document.querySelector('[data-search]')?.focus() }
     else if (event.key === 'p' && pauseButton) setPaused(!paused)
+    else if (event.key === '?') document.querySelector('.who')?.click()
+    else if (event.key === 'j' || event.key === 'k') {
+      const rows = [...document.querySelectorAll('main tbody tr:has(a)')], now = rows.findIndex(row => row.contains(document.activeElement))
+      rows[Math.max(0, now + (event.key === 'j' ? 1 : -1))]?.querySelector('a').focus()
+    } else if (event.key === 'x') document.activeElement.closest('tr')?.querySelector('[data-select]')?.click()
     leader = 0
   })
 }

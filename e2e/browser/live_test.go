@@ -79,9 +79,14 @@ func TestLogsFollow(t *testing.T) {
 	b.run(chromedp.Evaluate(`window.scrollTo(0, 3000)`, nil))
 	b.wait(`scrollY > 200`)
 	logger.Info("while reading")
-	var shown bool
-	b.eval(`document.getElementById('live').dispatchEvent(new Event('poll')), fetch('logs').then(r => r.text()).then(() => document.body.innerText.includes('while reading'))`, &shown)
-	if shown {
+	var still bool
+	b.eval(`new Promise(done => setTimeout(() => { // behind the pause between two updates
+		let asked = 0, stopped = 0
+		document.body.addEventListener('htmx:beforeRequest', event => { asked++; stopped += event.defaultPrevented })
+		document.getElementById('live').dispatchEvent(new Event('poll'))
+		done(asked > 0 && asked === stopped && !document.body.innerText.includes('while reading'))
+	}, 800))`, &still)
+	if !still {
 		t.Error("the page moved under the reader")
 	}
 	b.run(chromedp.Evaluate(`window.scrollTo(0, 0)`, nil))

@@ -102,6 +102,32 @@ func TestRefusedRecord(t *testing.T) {
 	b.healthy("discarded")
 }
 
+// TestKeys: rows are walked through and chosen by keys, and one key leads to the list of keys.
+func TestKeys(t *testing.T) {
+	h := newHost(t, hostOptions{})
+	h.connected("Vendas")
+	h.connected("Loja")
+	b := newTab(t, nil)
+	b.open(h.base + "i")
+	row := `[...document.querySelectorAll('tbody tr')].findIndex(r => r.contains(document.activeElement))`
+	for _, step := range []struct {
+		key string
+		row int
+	}{{"j", 0}, {"j", 1}, {"j", 1}, {"k", 0}} {
+		var now int
+		b.run(chromedp.KeyEvent(step.key))
+		b.eval(row, &now)
+		if now != step.row {
+			t.Errorf("after %s the focus is in row %d, want %d", step.key, now, step.row)
+		}
+	}
+	b.run(chromedp.KeyEvent("x"))
+	b.wait(`document.querySelectorAll('[data-select]:checked').length === 1`)
+	b.run(chromedp.KeyEvent("?"))
+	b.text("Keyboard shortcuts")
+	b.healthy("keys")
+}
+
 // TestSuggest: fields are proposed with their reasons, chosen, and become a draft.
 func TestSuggest(t *testing.T) {
 	h := newHost(t, hostOptions{})
