@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/enlace-go/enlace"
 	"github.com/enlace-go/enlace/engine/river"
@@ -143,5 +144,48 @@ func TestEnqueuedWithoutPause(t *testing.T) {
 	}
 	for last != want {
 		last = wait(t, "the work after the last of them", seen)
+	}
+}
+
+// Where a transaction sees no later commits, a look for a job that waits proves nothing: it
+// keeps the row from being fetched until its end.
+func TestEnqueuedInStricterIsolation(t *testing.T) {
+	store, o, _, _ := looker(t)
+	config := store.Pool().Config()
+	config.ConnConfig.RuntimeParams["default_transaction_isolation"] = "repeatable read"
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	strict, err := postgres.New(t.Context(), pool, postgres.Options{Schema: server.Schema(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEngine(t, strict, o)
+	if err := e.Register(enlace.JobKind{Name: "work", Work: func(context.Context, enlace.Job) error { return nil }}); err != nil {
+		t.Fatal(err)
+	}
+	free := func() (rows int64) {
+		tag, err := store.Pool().Exec(t.Context(), `SELECT id FROM `+pgx.Identifier{o.Schema, "river_job"}.Sanitize()+` FOR UPDATE SKIP LOCKED`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tag.RowsAffected()
+	}
+	err = strict.Transact(t.Context(), func(ctx context.Context) error {
+		if err := e.Enqueue(ctx, waitingJob); err != nil {
+			return err
+		}
+		if n := free(); n != 0 {
+			t.Errorf("%d jobs could be fetched", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := free(); n != 1 {
+		t.Errorf("after the commit %d jobs could be fetched", n)
 	}
 }
