@@ -76,8 +76,9 @@ func (s *Service) readAccounts(ctx context.Context, ref Ref, read *accountRead) 
 			read.err = &Error{Op: "open", Kind: ErrStore, Outcome: OutcomeNotRun, Message: "the store does not answer"}
 		}
 		cancel()
+		next := s.nextAccountRead(ref, read)
 		close(read.done)
-		read = s.nextAccountRead(ref, read)
+		read = next
 	}
 }
 
