@@ -22,6 +22,7 @@ type overviewData struct {
 	Schedules    part[[]enlace.Schedule]
 	Lag          lagSummary // from the schedules and the runs
 	Breakers     part[[]enlace.Ref]
+	Traffic      part[enlace.MetricPoint] // of the last day; nothing for who may not see metrics
 }
 
 // healthSummary counts the integrations by their health.
@@ -85,8 +86,9 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request, c *call) error 
 		return list, err
 	})
 	breakers := read(a, r.Context(), c, func(ctx context.Context) ([]enlace.Ref, error) { return a.breakersOpen(ctx, c) })
+	traffic := read(a, r.Context(), c, func(ctx context.Context) (enlace.MetricPoint, error) { return a.traffic(ctx, c) })
 	aside := read(a, r.Context(), c, func(ctx context.Context) ([]attention, error) { return a.refusedLately(ctx, c, t) })
-	data := overviewData{Integrations: integrations(), Aside: aside(), Runs: runs(), Health: health(), Waiting: waiting(), Schedules: schedules(), Breakers: breakers()}
+	data := overviewData{Integrations: integrations(), Aside: aside(), Runs: runs(), Health: health(), Waiting: waiting(), Schedules: schedules(), Breakers: breakers(), Traffic: traffic()}
 	if data.Runs.Problem != nil {
 		data.Schedules.Problem = data.Runs.Problem // without the runs nobody knows
 	}

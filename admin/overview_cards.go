@@ -112,6 +112,15 @@ func (a *Admin) breakersOpen(ctx context.Context, c *call) ([]enlace.Ref, error)
 	return refs, err
 }
 
+// traffic is what went to the providers, and came from them, in the last day.
+func (a *Admin) traffic(ctx context.Context, c *call) (enlace.MetricPoint, error) {
+	if !c.may(GrantViewMetrics) {
+		return enlace.MetricPoint{}, nil
+	}
+	m, err := a.service.Metrics(ctx, enlace.MetricsQuery{Tenant: c.access.Tenant, TotalsOnly: true})
+	return m.Total, err
+}
+
 // standing adds what the cards are about to the list of what needs attention.
 func standing(t translator, data overviewData, named map[string]string, list []attention) []attention {
 	const enough = 4 // of each kind

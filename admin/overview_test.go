@@ -56,6 +56,11 @@ func TestResponseTimes(t *testing.T) {
 		if page := list(); !regexp.MustCompile(`data-label="p95, 24 h">3\d\d ms<`).MatchString(page) {
 			t.Errorf("the response time is not in\n%s", page)
 		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		if page := w.Body.String(); !regexp.MustCompile(`Response time \(p95\)</span><b class="text">3\d\d ms<`).MatchString(page) || !strings.Contains(page, "webhooks in 24 h: 0") {
+			t.Errorf("the response time of all is not in\n%s", page)
+		}
 		store.hang.Store(true)
 		if page := list(); !strings.Contains(page, "This data is not available now") || !strings.Contains(page, `data-label="p95, 24 h">–<`) {
 			t.Errorf("the page with metrics that hang:\n%s", page)
