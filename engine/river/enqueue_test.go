@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -188,4 +189,42 @@ func TestEnqueuedInStricterIsolation(t *testing.T) {
 	if n := free(); n != 1 {
 		t.Errorf("after the commit %d jobs could be fetched", n)
 	}
+}
+
+// A job that comes again at once is not held up by an equal one that was done beside it, found its
+// work taken and is put off.
+func TestRunAgainBesideAnother(t *testing.T) {
+	store, o := open(t)
+	e, begun := newEngine(t, store, o), make(chan chan error, 10)
+	start(t, e, enlace.JobKind{Name: "work", Workers: 2, Work: func(ctx context.Context, _ enlace.Job) error {
+		answer := make(chan error, 1)
+		begun <- answer
+		select {
+		case err := <-answer:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}})
+	enqueue := func() chan error {
+		t.Helper()
+		if err := e.Enqueue(t.Context(), waitingJob); err != nil {
+			t.Fatal(err)
+		}
+		return wait(t, "the work", begun)
+	}
+	first, second := enqueue(), enqueue()
+	second <- enlace.RunAgain(time.Hour)
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for putOff := 0; putOff == 0; {
+		wait(t, "a look", look.C)
+		err := store.Pool().QueryRow(t.Context(), `SELECT count(*) FROM `+pgx.Identifier{o.Schema, "river_job"}.Sanitize()+
+			` WHERE state = 'available' AND scheduled_at > now() + interval '30 minutes'`).Scan(&putOff)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	first <- enlace.RunAgain(0)
+	wait(t, "the work again", begun) <- nil
 }

@@ -124,7 +124,8 @@ func uniqueKey(job enlace.Job) []byte {
 // lockOf is the advisory lock of a job's key, of one that runs too.
 func lockOf(key []byte) int64 { return int64(binary.BigEndian.Uint64(key)) }
 
-// again enqueues a job for later. One that waits already is put off until then.
+// again enqueues a job for later. One that waits already waits until then, and no longer: what was
+// enqueued while it was at work may have found it so and been put off.
 func (e *Engine) again(ctx context.Context, client *river.Client[pgx.Tx], job enlace.Job) error {
 	return e.store.Transact(ctx, func(ctx context.Context) error {
 		results, err := e.insert(ctx, client, []enlace.Job{job})
@@ -132,7 +133,7 @@ func (e *Engine) again(ctx context.Context, client *river.Client[pgx.Tx], job en
 			return err
 		}
 		tx, _ := e.store.Tx(ctx)
-		_, err = tx.Exec(ctx, e.sql(`UPDATE {schema}.river_job SET scheduled_at = greatest(scheduled_at, $2) WHERE id = $1`), results[0].Job.ID, job.At)
+		_, err = tx.Exec(ctx, e.sql(`UPDATE {schema}.river_job SET scheduled_at = $2 WHERE id = $1`), results[0].Job.ID, job.At)
 		return err
 	})
 }
