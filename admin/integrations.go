@@ -218,6 +218,7 @@ type integrationData struct {
 	CanSync      bool
 	CanPlan      bool
 	Health       part[healthRow]
+	Credential   part[credentialFacts]
 	Panels       part[[]Panel]
 	WebhookURL   string // where the provider delivers; empty if it does not
 	CanRegister  bool
@@ -240,6 +241,7 @@ func (a *Admin) integrationPage(w http.ResponseWriter, r *http.Request, c *call)
 		return healthRow{Health: h, Spoken: spokenHealth(t, h), Cells: healthCells(h)}, err
 	})
 	panels := read(a, r.Context(), c, func(ctx context.Context) ([]Panel, error) { return a.panels(ctx, c, in) })
+	credential := read(a, r.Context(), c, func(ctx context.Context) (credentialFacts, error) { return a.credentialPart(ctx, c, in) })
 	data := integrationData{Integration: in, Shown: shownStatus(in)}
 	if adapter, err := a.service.Registry().Lookup(in.Provider); err == nil {
 		data.Provider, data.Known = adapter.Describe(), true
@@ -258,7 +260,7 @@ func (a *Admin) integrationPage(w http.ResponseWriter, r *http.Request, c *call)
 			data.Settings = append(data.Settings, setting{t.foreign(field.Label), value})
 		}
 	}
-	data.Runs, data.Health, data.Panels = runs(), health(), panels()
+	data.Runs, data.Health, data.Panels, data.Credential = runs(), health(), panels(), credential()
 	return a.show(w, r, c, page{name: "integration", title: in.Name, section: "integrations", live: true,
 		crumbs: []crumb{{t.text("nav.integrations"), "i"}}, data: data})
 }

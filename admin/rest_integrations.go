@@ -132,6 +132,7 @@ type idInput struct {
 }
 
 func (api *api) integrationOperations() {
+	api.credentialOperations()
 	type listInput struct {
 		paging.Page
 		Sort     string `query:"sort" enum:"id" doc:"The order there is"`
