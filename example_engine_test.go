@@ -13,7 +13,7 @@ func ExampleNewEngine() {
 	ctx := context.Background()
 	store := memory.New()
 	engine := enlace.NewEngine(store, nil)
-	done := make(chan string)
+	done := make(chan string, 2) // what is enqueued while it is done is done once more
 	err := engine.Register(enlace.JobKind{Name: "greetings", Workers: 1, Work: func(_ context.Context, job enlace.Job) error {
 		done <- "hello, " + job.Key
 		return nil
