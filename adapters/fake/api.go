@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/enlace-go/enlace"
 )
@@ -77,6 +78,9 @@ func routeOf(r *http.Request) route {
 		return route{OpCreate, entity, ""}
 	case len(segments) == 3 && segments[2] != "":
 		id, _ := url.PathUnescape(segments[2])
+		if !utf8.ValidString(id) { // no JSON could name that record
+			return route{}
+		}
 		return route{map[string]Op{http.MethodPatch: OpUpdate, http.MethodPut: OpUpsert, http.MethodDelete: OpDelete}[r.Method], entity, id}
 	}
 	return route{}

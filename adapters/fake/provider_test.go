@@ -252,6 +252,7 @@ func FuzzClassify(f *testing.F) {
 // was written can be listed.
 func FuzzServeHTTP(f *testing.F) {
 	f.Add("POST", "contacts", "", `{"name":"Ann"}`)
+	f.Add("PUT", "contacts/%Ee%2e", "", `{"id":1}`)
 	f.Add("PUT", "contacts/%2e%2e", "", `{"id":1,"deleted":true,"updated_at":null}`)
 	f.Add("PATCH", "deals/1", "", `{"contact_id":"1"}`)
 	f.Add("DELETE", "contacts/1", "", ``)
