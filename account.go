@@ -117,7 +117,8 @@ func (s *Service) accountOf(ctx context.Context, in Integration) (a account, err
 	return a, err
 }
 
-// inTransaction says whether ctx carries a transaction of the store.
+// inTransaction says whether ctx carries a transaction of the store: without one AfterCommit
+// calls at once.
 func (s *Service) inTransaction(ctx context.Context) bool {
 	inside := true
 	s.store.AfterCommit(ctx, func() { inside = false })

@@ -221,7 +221,8 @@ func (s *Service) followBreakers(ctx context.Context) {
 }
 
 // OpenBreakers returns the breakers of a tenant's integrations that are open, in any
-// process: what is left alone since the provider does not answer. Errors: ErrStore.
+// process: what is left alone since the provider does not answer. It looks through at most 10,000
+// open ones of all tenants, so that in a great outage some may be missing. Errors: ErrStore.
 func (s *Service) OpenBreakers(ctx context.Context, tenant string) ([]OpenBreaker, error) {
 	open, err := s.store.OpenBreakers(ctx, maxBreakers)
 	if err != nil {
